@@ -1,0 +1,160 @@
+//! The end of the pipeline: vectors find their rows, and chunks leave whole and in order.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use arrow_array::RecordBatch;
+use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
+use crossbeam_channel::Sender;
+use imbed_core::{Error, Result, arrow::embeddings_from_parts, options::OnError};
+
+use crate::{
+    batch::Slot,
+    budget::Budget,
+    feed::Source,
+    metrics::Metrics,
+    output::{EmbeddedChunk, RowError},
+};
+
+/// What the stages tell the assembler.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A chunk entered; sent before any of its rows.
+    Start { batch: RecordBatch, source: Arc<Source> },
+    /// A row without an image.
+    Null(Slot),
+    /// A row that failed and becomes null.
+    Failed { chunk: u64, error: RowError },
+    /// Vectors, `[slots, size]`, row-major.
+    Vectors { slots: Vec<Slot>, vectors: Vec<f32> },
+    /// The run ends with this error.
+    Fatal(Error),
+}
+
+/// How the stages report rows: the one place that knows what a failing row does. Every method is `false` once the run is
+/// over.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) events: Sender<Event>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) on_error: OnError,
+}
+
+impl Report {
+    pub(crate) fn null(&self, slot: &Slot) -> bool {
+        self.metrics.add_null();
+        self.events.send(Event::Null(slot.clone())).is_ok()
+    }
+
+    pub(crate) fn failed(&self, slot: &Slot, error: Error) -> bool {
+        self.metrics.add_error(error.kind());
+        let error = slot.source.row_error(slot.row, error);
+        match self.on_error {
+            OnError::Raise => return self.fatal(error.into_error()),
+            OnError::Log => tracing::warn!("{error}"),
+            OnError::Ignore => {}
+        }
+        self.events.send(Event::Failed { chunk: slot.source.chunk, error }).is_ok()
+    }
+
+    pub(crate) fn vectors(&self, slots: Vec<Slot>, vectors: Vec<f32>) -> bool {
+        self.metrics.add_embedded(slots.len());
+        self.events.send(Event::Vectors { slots, vectors }).is_ok()
+    }
+
+    pub(crate) fn fatal(&self, error: Error) -> bool {
+        // A failed send means that the run ended before, with another error or by the caller's wish.
+        let _ = self.events.send(Event::Fatal(error));
+        false
+    }
+}
+
+/// Chunks that are not whole yet, in input order.
+#[derive(Debug)]
+pub(crate) struct Assembler {
+    size: usize,
+    first: u64,
+    pending: VecDeque<Pending>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    batch: RecordBatch,
+    bytes: usize,
+    /// `[rows, size]`; zeros where a row is null.
+    values: Vec<f32>,
+    valid: BooleanBufferBuilder,
+    errors: Vec<RowError>,
+    left: usize,
+}
+
+impl Assembler {
+    /// For vectors of `size` numbers.
+    pub(crate) fn new(size: usize) -> Self {
+        Self { size, first: 0, pending: VecDeque::new() }
+    }
+
+    /// Whether every chunk that entered has left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Takes in what a stage reported; the error of a run that is over.
+    pub(crate) fn accept(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::Fatal(error) => return Err(error),
+            Event::Start { batch, source } => {
+                let rows = batch.num_rows();
+                let mut valid = BooleanBufferBuilder::new(rows);
+                valid.append_n(rows, false);
+                self.pending.push_back(Pending {
+                    batch,
+                    bytes: source.bytes,
+                    values: vec![0.0; rows * self.size],
+                    valid,
+                    errors: Vec::new(),
+                    left: rows,
+                });
+            }
+            Event::Null(slot) => self.chunk(slot.source.chunk).left -= 1,
+            Event::Failed { chunk, error } => {
+                let chunk = self.chunk(chunk);
+                chunk.errors.push(error);
+                chunk.left -= 1;
+            }
+            Event::Vectors { slots, vectors } => {
+                let size = self.size;
+                for (slot, vector) in slots.iter().zip(vectors.chunks_exact(size)) {
+                    let chunk = self.chunk(slot.source.chunk);
+                    chunk.values[slot.row * size..][..size].copy_from_slice(vector);
+                    chunk.valid.set_bit(slot.row, true);
+                    chunk.left -= 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The next chunk, if it is whole. Its bytes go back to the budget.
+    pub(crate) fn take(&mut self, budget: &Budget) -> Option<Result<EmbeddedChunk>> {
+        if self.pending.front()?.left > 0 {
+            return None;
+        }
+        let mut chunk = self.pending.pop_front()?;
+        self.first += 1;
+        budget.release(chunk.bytes);
+        // Rows may fail in the preparing stage or, later, in the model.
+        chunk.errors.sort_by_key(|e| e.row);
+        let valid = NullBuffer::new(chunk.valid.finish());
+        let valid = (valid.null_count() > 0).then_some(valid);
+        Some(embeddings_from_parts(chunk.values, valid, self.size).map(|embeddings| EmbeddedChunk {
+            batch: chunk.batch,
+            embeddings,
+            errors: chunk.errors,
+        }))
+    }
+
+    /// A chunk that is under way: events of a chunk come after its start and before it is whole.
+    fn chunk(&mut self, chunk: u64) -> &mut Pending {
+        &mut self.pending[(chunk - self.first) as usize]
+    }
+}

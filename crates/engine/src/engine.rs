@@ -1,0 +1,221 @@
+//! The way in: plan once, run as often as wanted.
+
+use std::{iter, sync::Arc};
+
+use arrow_array::{ArrayRef, FixedSizeListArray, RecordBatch, RecordBatchOptions};
+use arrow_schema::{Field, Schema};
+use imbed_core::{
+    Device, Error, ErrorKind, Execution, ImageEmbedderDescriptor, InputSpec, PixelBatch, Result,
+    arrow::embedding_field, image::DecodeOptions,
+};
+use tokio::runtime::Runtime;
+
+use crate::{
+    batch::Batcher,
+    gpu::{Allocator, GpuInventory, SystemInventory},
+    input::{Chunk, Images},
+    load::Loaded,
+    output::RowError,
+    plan::Plan,
+    prepare::Preparer,
+    provenance::provenance,
+    resources::Machine,
+    stream::{EmbedStream, Parts, runtime},
+};
+
+/// A planned model, ready to run. Loads its weights on first use and keeps them.
+///
+/// ```no_run
+/// # fn main() -> imbed_core::Result<()> {
+/// use std::sync::Arc;
+/// use arrow_array::{ArrayRef, StringArray};
+/// use imbed_core::{Session, session::Request};
+/// use imbed_engine::{Engine, Images};
+///
+/// let resolved = Session::from_environment()?.resolve(&Request::default())?;
+/// let engine = Engine::builder(resolved.descriptor).build()?;
+/// println!("{}", engine.plan());
+/// let paths: ArrayRef = Arc::new(StringArray::from(vec![Some("cat.jpg"), None]));
+/// let embedded = engine.embed_array(Images::Paths(paths))?;
+/// assert_eq!(embedded.embeddings.value_length() as usize, engine.plan().dimensions);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Engine {
+    descriptor: Arc<dyn ImageEmbedderDescriptor>,
+    plan: Plan,
+    decode: DecodeOptions,
+    allocator: Allocator,
+    loaded: Arc<Loaded>,
+    runtime: Option<Arc<Runtime>>,
+}
+
+/// Vectors for one array of images.
+#[derive(Debug)]
+pub struct Embedded {
+    /// One vector per image, `FixedSizeList<Float32, D>`; null where there was no image or it failed.
+    pub embeddings: FixedSizeListArray,
+    /// The images that failed, in order; empty under `on_error = raise`.
+    pub errors: Vec<RowError>,
+}
+
+/// What an [`Engine`] is built from.
+#[derive(Debug)]
+pub struct EngineBuilder {
+    descriptor: Arc<dyn ImageEmbedderDescriptor>,
+    decode: DecodeOptions,
+    prepare_threads: Option<usize>,
+    machine: Machine,
+    inventory: Arc<dyn GpuInventory>,
+    allocator: Allocator,
+}
+
+impl EngineBuilder {
+    /// Limits and leniency of decoding. The orientation follows the descriptor's own option.
+    #[must_use]
+    pub fn decode(mut self, decode: DecodeOptions) -> Self {
+        self.decode = decode;
+        self
+    }
+
+    /// Threads that read, decode and preprocess; `None` lets the plan choose.
+    #[must_use]
+    pub fn cpu_threads(mut self, threads: Option<usize>) -> Self {
+        self.prepare_threads = threads;
+        self
+    }
+
+    /// Plans for another machine than this one.
+    #[must_use]
+    pub fn machine(mut self, machine: Machine) -> Self {
+        self.machine = machine;
+        self
+    }
+
+    /// Plans with other GPUs than this machine's.
+    #[must_use]
+    pub fn inventory(mut self, inventory: Arc<dyn GpuInventory>) -> Self {
+        self.inventory = inventory;
+        self
+    }
+
+    /// Leases GPUs from another allocator than the process's own.
+    #[must_use]
+    pub fn allocator(mut self, allocator: Allocator) -> Self {
+        self.allocator = allocator;
+        self
+    }
+
+    /// Decides everything. Loads nothing.
+    pub fn build(self) -> Result<Engine> {
+        let Self { descriptor, mut decode, prepare_threads, machine, inventory, allocator } = self;
+        let plan = Plan::new(descriptor.as_ref(), machine, inventory.as_ref(), prepare_threads)?;
+        match (descriptor.execution(), descriptor.input()) {
+            (Execution::Async, InputSpec::Pixels(_)) => {
+                return Err(broken(&*descriptor, "is asynchronous but asks for pixels"));
+            }
+            (_, InputSpec::Pixels(preprocess)) if preprocess.output_size().is_none() => {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    format!("the preprocessing of '{}' gives images of different sizes", descriptor.model()),
+                )
+                .hint("its preprocessor_config.json needs a centre crop or an exact size"));
+            }
+            _ => {}
+        }
+        decode.exif_orientation = descriptor.options().exif_orientation;
+        let runtime = runtime(descriptor.execution())?;
+        Ok(Engine { descriptor, plan, decode, allocator, loaded: Arc::default(), runtime })
+    }
+}
+
+impl Engine {
+    /// Starts building an engine for `descriptor`.
+    pub fn builder(descriptor: Arc<dyn ImageEmbedderDescriptor>) -> EngineBuilder {
+        EngineBuilder {
+            descriptor,
+            decode: DecodeOptions::default(),
+            prepare_threads: None,
+            machine: Machine::detect(),
+            inventory: Arc::new(SystemInventory),
+            allocator: Allocator::global(),
+        }
+    }
+
+    /// What was decided, and why.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The configured model.
+    pub fn descriptor(&self) -> &Arc<dyn ImageEmbedderDescriptor> {
+        &self.descriptor
+    }
+
+    /// The embedding column's field: its type, and metadata that say what made it. Reads the weights to hash them.
+    pub fn field(&self, name: &str) -> Result<Field> {
+        let provenance = provenance(self.descriptor.as_ref())?;
+        Ok(embedding_field(name, self.plan.dimensions, &provenance))
+    }
+
+    /// Embeds every chunk of `input`, in order. The model is loaded now if this is the first use.
+    pub fn embed_stream<I>(&self, input: I) -> Result<EmbedStream>
+    where
+        I: IntoIterator<Item = Result<Chunk>>,
+        I::IntoIter: Send + 'static,
+    {
+        let pixels = match self.descriptor.input() {
+            InputSpec::Pixels(preprocess) => preprocess.output_size().map(|s| (s.height as usize, s.width as usize)),
+            InputSpec::Encoded { .. } => None,
+        };
+        let row_bytes = pixels.map_or(0, |(height, width)| height * width * PixelBatch::CHANNELS);
+        let parts = Parts {
+            descriptor: Arc::clone(&self.descriptor),
+            plan: self.plan.clone(),
+            preparer: Preparer {
+                input: self.descriptor.input().clone(),
+                decode: self.decode.clone(),
+                alpha: self.descriptor.options().alpha,
+                pixel_bytes: row_bytes,
+            },
+            batcher: Batcher { batch_size: self.plan.batch_size.value, pixels, row_bytes },
+            loaded: Arc::clone(&self.loaded),
+            leases: self.leases()?,
+            runtime: self.runtime.clone(),
+        };
+        EmbedStream::start(parts, input.into_iter())
+    }
+
+    /// Embeds one array of images.
+    pub fn embed_array(&self, images: Images) -> Result<Embedded> {
+        let rows = images.len();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options)
+            .map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
+        let mut stream = self.embed_stream(iter::once(Ok(Chunk { batch, images, labels: None })))?;
+        let chunk = stream.next().ok_or_else(|| Error::new(ErrorKind::Internal, "a run gave nothing back"))??;
+        Ok(Embedded { embeddings: chunk.embeddings, errors: chunk.errors })
+    }
+
+    /// A lease for each worker; `None` on the processor, which is shared.
+    fn leases(&self) -> Result<Vec<Option<crate::gpu::Lease>>> {
+        let devices = &self.plan.devices.value;
+        let gpu = devices.first().is_some_and(|d: &Device| d.is_gpu());
+        (0..self.plan.workers.value)
+            .map(|_| gpu.then(|| self.allocator.lease(devices, self.plan.gpus_per_worker)).transpose())
+            .collect()
+    }
+}
+
+fn broken(descriptor: &dyn ImageEmbedderDescriptor, what: &str) -> Error {
+    Error::new(ErrorKind::Internal, format!("the model '{}' {what}", descriptor.model()))
+        .hint(format!("this is a bug in the provider '{}'", descriptor.provider()))
+}
+
+/// One image array as the engine takes it.
+impl From<ArrayRef> for Images {
+    fn from(array: ArrayRef) -> Self {
+        Self::Encoded(array)
+    }
+}

@@ -1,0 +1,80 @@
+//! What the engine is fed: pieces of a table with one image per row.
+
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::Field;
+use imbed_core::{Error, ErrorKind, Result};
+
+/// Some rows of the input.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    /// Columns to carry through; may have none, but its row count must be set.
+    pub batch: RecordBatch,
+    /// One image per row of `batch`.
+    pub images: Images,
+    /// Text by which messages name each row (a path, a key); `None` where rows have numbers only.
+    pub labels: Option<ArrayRef>,
+}
+
+/// Where the image of each row is. A null is a row without an image and gives a null vector.
+#[derive(Debug, Clone)]
+pub enum Images {
+    /// Encoded files: `Binary`, `LargeBinary`, `BinaryView` or `FixedSizeBinary`.
+    Encoded(ArrayRef),
+    /// Paths of local files: `Utf8`, `LargeUtf8`, `Utf8View`. Read by the pipeline's workers.
+    Paths(ArrayRef),
+    /// Bytes where they are given, else the path beside them, as Hugging Face `datasets` stores images.
+    BytesOrPaths {
+        /// Encoded files.
+        bytes: ArrayRef,
+        /// Paths of local files.
+        paths: ArrayRef,
+    },
+    /// Decoded images of one of the types of [`imbed_core::arrow`].
+    Decoded {
+        /// The images.
+        array: ArrayRef,
+        /// Their field: its extension metadata says how to read the array.
+        field: Arc<Field>,
+    },
+}
+
+impl Images {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Encoded(array) | Self::Paths(array) | Self::Decoded { array, .. } => array.len(),
+            Self::BytesOrPaths { bytes, .. } => bytes.len(),
+        }
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes held by the arrays.
+    pub(crate) fn memory(&self) -> usize {
+        match self {
+            Self::Encoded(array) | Self::Paths(array) | Self::Decoded { array, .. } => array.get_array_memory_size(),
+            Self::BytesOrPaths { bytes, paths } => bytes.get_array_memory_size() + paths.get_array_memory_size(),
+        }
+    }
+}
+
+impl Chunk {
+    /// Checks that every part has the same number of rows.
+    pub(crate) fn check(&self) -> Result<()> {
+        let rows = self.batch.num_rows();
+        let labels = self.labels.as_ref().map_or(rows, |l| l.len());
+        let paths = if let Images::BytesOrPaths { paths, .. } = &self.images { paths.len() } else { rows };
+        if self.images.len() == rows && labels == rows && paths == rows {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::BadInput,
+            format!("a chunk of {rows} rows has {} images and {labels} labels", self.images.len()),
+        ))
+    }
+}

@@ -1,0 +1,45 @@
+//! Loading a model once per device, however many runs and workers use it.
+
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Mutex, PoisonError},
+};
+
+use imbed_core::{Device, Embedder, Error, ErrorKind, ImageEmbedderDescriptor, Result};
+
+use crate::metrics::{Metrics, Stage};
+
+/// The loaded copies of one descriptor's model.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    copies: Mutex<BTreeMap<Device, Embedder>>,
+}
+
+impl Loaded {
+    /// The copy on `device`, loaded now if it is the first use.
+    pub(crate) fn get(
+        &self,
+        descriptor: &dyn ImageEmbedderDescriptor,
+        device: Device,
+        metrics: &Metrics,
+    ) -> Result<Embedder> {
+        // Held while loading, so that a second run waits for the first one's copy and does not load its own.
+        let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(embedder) = copies.get(&device) {
+            return Ok(embedder.clone());
+        }
+        let load = || catch_unwind(AssertUnwindSafe(|| descriptor.instantiate(device)));
+        let embedder =
+            metrics.time(Stage::ModelLoad, load).unwrap_or_else(|panic| Err(panicked("loading", &*panic)))?;
+        copies.insert(device, embedder.clone());
+        Ok(embedder)
+    }
+}
+
+/// A panic inside a provider, as an error.
+pub(crate) fn panicked(doing: &str, panic: &(dyn std::any::Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Error::new(ErrorKind::Internal, format!("the model panicked while {doing}: {}", text.unwrap_or("no message")))
+        .hint("this is a bug in the provider; please report it with the model and the image")
+}

@@ -1,0 +1,166 @@
+//! Counts and times of a run, per stage.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use imbed_core::ErrorKind;
+use serde::Serialize;
+
+/// A stage whose time is summed over all its threads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stage {
+    Read,
+    Decode,
+    Preprocess,
+    Model,
+    ModelLoad,
+}
+
+/// Counters that all stages write to.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    nanos: [AtomicU64; 5],
+    rows: AtomicU64,
+    embedded: AtomicU64,
+    nulls: AtomicU64,
+    bytes_read: AtomicU64,
+    batches: AtomicU64,
+    retries: AtomicU64,
+    halvings: AtomicU64,
+    errors: Mutex<BTreeMap<ErrorKind, u64>>,
+}
+
+impl Metrics {
+    /// Runs `work` and books its time to `stage`.
+    pub(crate) fn time<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        self.add_time(stage, start.elapsed());
+        result
+    }
+
+    pub(crate) fn add_time(&self, stage: Stage, time: Duration) {
+        self.nanos[stage as usize].fetch_add(time.as_nanos() as u64, Relaxed);
+    }
+
+    pub(crate) fn add_bytes_read(&self, bytes: usize) {
+        self.bytes_read.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn add_batch(&self) {
+        self.batches.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn add_retry(&self) {
+        self.retries.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn add_halving(&self) {
+        self.halvings.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn add_embedded(&self, rows: usize) {
+        self.rows.fetch_add(rows as u64, Relaxed);
+        self.embedded.fetch_add(rows as u64, Relaxed);
+    }
+
+    pub(crate) fn add_null(&self) {
+        self.rows.fetch_add(1, Relaxed);
+        self.nulls.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn add_error(&self, kind: ErrorKind) {
+        self.rows.fetch_add(1, Relaxed);
+        *self.errors.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default() += 1;
+    }
+
+    pub(crate) fn snapshot(&self) -> MetricsSnapshot {
+        let time = |stage: Stage| Duration::from_nanos(self.nanos[stage as usize].load(Relaxed));
+        MetricsSnapshot {
+            rows: self.rows.load(Relaxed),
+            embedded: self.embedded.load(Relaxed),
+            nulls: self.nulls.load(Relaxed),
+            errors: self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            bytes_read: self.bytes_read.load(Relaxed),
+            batches: self.batches.load(Relaxed),
+            retries: self.retries.load(Relaxed),
+            halvings: self.halvings.load(Relaxed),
+            read: time(Stage::Read),
+            decode: time(Stage::Decode),
+            preprocess: time(Stage::Preprocess),
+            model: time(Stage::Model),
+            model_load: time(Stage::ModelLoad),
+        }
+    }
+}
+
+/// The counters of a run at one moment. Times are summed over all threads of a stage.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct MetricsSnapshot {
+    /// Rows that are done, in whatever way.
+    pub rows: u64,
+    /// Rows that have a vector.
+    pub embedded: u64,
+    /// Rows that came without an image.
+    pub nulls: u64,
+    /// Rows that failed, by kind.
+    pub errors: BTreeMap<ErrorKind, u64>,
+    /// Bytes of encoded images that were read from files.
+    pub bytes_read: u64,
+    /// Calls of the model.
+    pub batches: u64,
+    /// Calls that were repeated after a temporary failure.
+    pub retries: u64,
+    /// Batches that were halved because memory ran out.
+    pub halvings: u64,
+    /// Reading files.
+    pub read: Duration,
+    /// Decoding and orienting.
+    pub decode: Duration,
+    /// Converting, resizing and cropping.
+    pub preprocess: Duration,
+    /// The model's forward passes, or waiting for a service.
+    pub model: Duration,
+    /// Loading weights.
+    pub model_load: Duration,
+}
+
+impl Serialize for MetricsSnapshot {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("rows", &self.rows)?;
+        map.serialize_entry("embedded", &self.embedded)?;
+        map.serialize_entry("nulls", &self.nulls)?;
+        let errors: BTreeMap<&str, u64> = self.errors.iter().map(|(kind, n)| (kind.as_str(), *n)).collect();
+        map.serialize_entry("errors", &errors)?;
+        map.serialize_entry("bytes_read", &self.bytes_read)?;
+        map.serialize_entry("batches", &self.batches)?;
+        map.serialize_entry("retries", &self.retries)?;
+        map.serialize_entry("halvings", &self.halvings)?;
+        for (name, time) in [
+            ("read_seconds", self.read),
+            ("decode_seconds", self.decode),
+            ("preprocess_seconds", self.preprocess),
+            ("model_seconds", self.model),
+            ("model_load_seconds", self.model_load),
+        ] {
+            map.serialize_entry(name, &time.as_secs_f64())?;
+        }
+        map.end()
+    }
+}
+
+impl MetricsSnapshot {
+    /// Rows that failed, of every kind.
+    pub fn failed(&self) -> u64 {
+        self.errors.values().sum()
+    }
+}

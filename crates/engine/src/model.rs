@@ -1,0 +1,108 @@
+//! The last stage: batches go through the model, and what fails is narrowed down.
+
+mod backoff;
+mod call;
+mod isolate;
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use crossbeam_channel::Receiver;
+use imbed_core::{ErrorKind, Result};
+
+use crate::{
+    assemble::Report,
+    batch::Batch,
+    budget::Budget,
+    cancel::CancelHandle,
+    finish::Finish,
+    metrics::{Metrics, Stage},
+};
+
+pub(crate) use call::Caller;
+use isolate::embed_isolating;
+
+/// One worker's view of the run.
+pub(crate) struct Worker<'a> {
+    pub(crate) caller: Caller,
+    pub(crate) finish: Finish,
+    pub(crate) budget: &'a Budget,
+    pub(crate) report: &'a Report,
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) cancel: &'a CancelHandle,
+    pub(crate) max_retries: u32,
+    /// Images per call that memory was seen to hold; shared by the workers, lowered when memory runs out.
+    pub(crate) most_rows: &'a AtomicUsize,
+    /// Bytes that each row holds of the budget.
+    pub(crate) row_bytes: usize,
+}
+
+impl Worker<'_> {
+    /// Embeds every batch until there are no more, or one stops the run.
+    pub(crate) fn run(&self, batches: &Receiver<Batch>) {
+        for batch in batches {
+            if self.cancel.is_cancelled() {
+                return;
+            }
+            let rows = batch.slots.len();
+            let keep_on = self.embed(batch);
+            self.budget.release(rows * self.row_bytes);
+            if !keep_on {
+                return;
+            }
+        }
+    }
+
+    fn embed(&self, batch: Batch) -> bool {
+        let Batch { images, slots } = batch;
+        let outcome = match embed_isolating(self, &images) {
+            Ok(outcome) => outcome,
+            Err(error) => return self.report.fatal(error),
+        };
+        let (width, size) = (self.finish.width, self.finish.size);
+        let mut vectors = Vec::with_capacity(slots.len() * size);
+        let mut embedded = Vec::with_capacity(slots.len());
+        for (i, (slot, result)) in slots.into_iter().zip(outcome.failed).enumerate() {
+            let start = vectors.len();
+            vectors.resize(start + size, 0.0);
+            let finished = match result {
+                None => self.finish.row(&outcome.values[i * width..][..width], &mut vectors[start..]),
+                Some(error) => Err(error),
+            };
+            match finished {
+                Ok(()) => embedded.push(slot),
+                Err(error) => {
+                    vectors.truncate(start);
+                    if !self.report.failed(&slot, error) {
+                        return false;
+                    }
+                }
+            }
+        }
+        self.report.vectors(embedded, vectors)
+    }
+
+    /// One call of the model with at most as many images as memory holds, repeated while it fails temporarily.
+    fn call(&self, images: &crate::batch::Images) -> Result<call::Outcome> {
+        let mut backoff = backoff::Backoff::new(self.max_retries);
+        loop {
+            self.metrics.add_batch();
+            let result = self.metrics.time(Stage::Model, || self.caller.call(images, self.finish.width, self.cancel));
+            match result {
+                Err(error) if error.is_temporary() => match backoff.next_delay() {
+                    Some(delay) if !self.cancel.is_cancelled() => {
+                        self.metrics.add_retry();
+                        tracing::debug!(%error, ?delay, "a model call failed temporarily and is repeated");
+                        std::thread::sleep(delay);
+                    }
+                    _ => return Err(error),
+                },
+                Err(error) if error.kind() == ErrorKind::OutOfMemory => {
+                    let half = (images.len() / 2).max(1);
+                    self.most_rows.fetch_min(half, Relaxed);
+                    return Err(error);
+                }
+                other => return other,
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! One row: from its place in the input to what the model reads.
+
+use std::{
+    fs::File,
+    io::Read,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use imbed_core::{
+    EncodedImage, Error, ErrorKind, InputSpec, Preprocess, Result,
+    arrow::{BytesColumn, StringsColumn},
+    image::{DecodeOptions, EncodeFormat, Image, decode, encode, sniff},
+    options::Alpha,
+};
+
+use crate::{
+    feed::Source,
+    input::Images,
+    load::panicked,
+    metrics::{Metrics, Stage},
+};
+
+/// A row that is ready for the model.
+#[derive(Debug)]
+pub(crate) enum Prepared {
+    /// `[H, W, 3]` bytes.
+    Pixels(Vec<u8>),
+    /// The file itself.
+    Encoded(EncodedImage),
+}
+
+/// What the preparing stage does to every row.
+#[derive(Debug)]
+pub(crate) struct Preparer {
+    pub(crate) input: InputSpec,
+    pub(crate) decode: DecodeOptions,
+    pub(crate) alpha: Alpha,
+    /// Bytes of one image's pixels; 0 where the model takes encoded files.
+    pub(crate) pixel_bytes: usize,
+}
+
+/// An image's bytes, or the image itself where the input was decoded already.
+enum Found<'a> {
+    Bytes(std::borrow::Cow<'a, [u8]>),
+    Image(Image),
+}
+
+impl Preparer {
+    /// Prepares row `row` of `source`; `None` if the row has no image. Panics inside a decoder become errors of the row.
+    pub(crate) fn prepare(&self, source: &Source, row: usize, metrics: &Metrics) -> Result<Option<Prepared>> {
+        catch_unwind(AssertUnwindSafe(|| self.prepare_row(&source.images, row, metrics)))
+            .unwrap_or_else(|panic| Err(panicked("preparing an image", &*panic)))
+    }
+
+    fn prepare_row(&self, images: &Images, row: usize, metrics: &Metrics) -> Result<Option<Prepared>> {
+        let Some(found) = self.find(images, row, metrics)? else { return Ok(None) };
+        match &self.input {
+            InputSpec::Pixels(preprocess) => self.pixels(preprocess, found, metrics).map(Some),
+            InputSpec::Encoded { media_types } => self.encoded(media_types, found, metrics).map(Some),
+        }
+    }
+
+    fn find<'a>(&self, images: &'a Images, row: usize, metrics: &Metrics) -> Result<Option<Found<'a>>> {
+        let bytes = |array: &'a arrow_array::ArrayRef| -> Result<Option<Found<'a>>> {
+            let value = BytesColumn::try_new(array)?.get(row);
+            value.map(|bytes| self.check_bytes(bytes.len() as u64).map(|()| Found::Bytes(bytes.into()))).transpose()
+        };
+        let path = |array: &'a arrow_array::ArrayRef| -> Result<Option<Found<'a>>> {
+            let Some(path) = StringsColumn::try_new(array)?.get(row) else { return Ok(None) };
+            let bytes = metrics.time(Stage::Read, || self.read(path))?;
+            metrics.add_bytes_read(bytes.len());
+            Ok(Some(Found::Bytes(bytes.into())))
+        };
+        match images {
+            Images::Encoded(array) => bytes(array),
+            Images::Paths(array) => path(array),
+            Images::BytesOrPaths { bytes: b, paths } => match bytes(b)? {
+                Some(found) => Ok(Some(found)),
+                None => path(paths),
+            },
+            Images::Decoded { .. } => Err(Error::new(ErrorKind::Internal, "TEMPORARY")),
+        }
+    }
+
+    /// Reads a file whole, but never more than the limit, whatever its length claims to be.
+    fn read(&self, path: &str) -> Result<Vec<u8>> {
+        let failed = |e| Error::new(ErrorKind::Io, format!("cannot be read: {e}")).source(e);
+        let file = File::open(path).map_err(|e| failed_open(path, &e))?;
+        let metadata = file.metadata().map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(Error::new(ErrorKind::Io, "is not a regular file"));
+        }
+        self.check_bytes(metadata.len())?;
+        let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
+        file.take(self.decode.limits.max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+        self.check_bytes(bytes.len() as u64)?;
+        Ok(bytes)
+    }
+
+    fn check_bytes(&self, bytes: u64) -> Result<()> {
+        self.decode.limits.check_encoded(bytes)
+    }
+
+    fn pixels(&self, preprocess: &Preprocess, found: Found<'_>, metrics: &Metrics) -> Result<Prepared> {
+        let image = match found {
+            Found::Image(image) => image,
+            Found::Bytes(bytes) => metrics.time(Stage::Decode, || decode(&bytes, &self.decode))?,
+        };
+        let mut pixels = vec![0; self.pixel_bytes];
+        metrics.time(Stage::Preprocess, || preprocess.run(&image, self.alpha, &mut pixels))?;
+        Ok(Prepared::Pixels(pixels))
+    }
+
+    fn encoded(&self, media_types: &[String], found: Found<'_>, metrics: &Metrics) -> Result<Prepared> {
+        let image = match found {
+            Found::Image(image) => image,
+            Found::Bytes(bytes) => {
+                let media_type = sniff(&bytes).map(imbed_core::image::Format::media_type);
+                if let Some(media_type) = media_type.filter(|m| media_types.iter().any(|t| t == m)) {
+                    // Decoded all the same: a broken file must be this row's error here and not the whole request's there.
+                    metrics.time(Stage::Decode, || decode(&bytes, &self.decode))?;
+                    return Ok(Prepared::Encoded(EncodedImage { bytes: Arc::from(bytes.as_ref()), media_type }));
+                }
+                metrics.time(Stage::Decode, || decode(&bytes, &self.decode))?
+            }
+        };
+        let mode = if image.mode().has_alpha() { imbed_core::image::Mode::Rgba } else { imbed_core::image::Mode::Rgb };
+        let image = image.convert(mode, Alpha::Drop);
+        let bytes = metrics.time(Stage::Preprocess, || encode(&image, EncodeFormat::Png))?;
+        Ok(Prepared::Encoded(EncodedImage { bytes: Arc::from(bytes), media_type: "image/png" }))
+    }
+}
+
+fn failed_open(path: &str, error: &std::io::Error) -> Error {
+    let failed = Error::new(ErrorKind::Io, format!("cannot be opened: {error}"));
+    if path.starts_with("http://") || path.starts_with("https://") || path.contains("://") {
+        return failed.hint("URLs are not fetched; download the files, or put their bytes into the table");
+    }
+    failed
+}

@@ -1,0 +1,177 @@
+//! A model that fails costs the rows it fails on, and nothing more.
+
+mod support;
+
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::{Duration, Instant},
+};
+
+use imbed_core::{Device, ErrorKind};
+use imbed_engine::{Allocator, FixedInventory, Images};
+use support::{FakeModel, Faults, Row, chunk, chunks, encoded, expected, vectors};
+
+fn good(n: u8) -> Vec<Row> {
+    (0..n).map(|i| Row::Good([i, 0, 0])).collect()
+}
+
+#[test]
+fn a_batch_that_does_not_fit_is_halved_and_later_ones_start_smaller() {
+    let model =
+        FakeModel::new(&[("batch_size", "16")]).with_faults(Faults { rows_in_memory: Some(5), ..Faults::default() });
+    let batches = Arc::clone(&model.batches);
+    let rows = good(32);
+    let mut stream = model.engine().embed_stream([Ok(chunk(&rows, 0))]).unwrap();
+    let seen = vectors(&stream.next().unwrap().unwrap().embeddings);
+    assert!(seen.iter().zip(&rows).all(|(v, row)| v.as_deref() == expected(*row).as_ref().map(|v| &v[..])));
+    assert!(stream.metrics().halvings > 0);
+    let sizes = batches.lock().unwrap().clone();
+    assert_eq!(sizes[..3], [16, 8, 4], "{sizes:?}");
+    assert!(sizes[sizes.len() - 4..].iter().all(|n| *n <= 4), "{sizes:?}");
+}
+
+#[test]
+fn one_image_too_many_for_the_memory_stops_the_run_with_advice() {
+    let model =
+        FakeModel::new(&[("on_error", "ignore")]).with_faults(Faults { rows_in_memory: Some(0), ..Faults::default() });
+    let error = model.engine().embed_array(Images::Encoded(encoded(&good(4)))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutOfMemory);
+    assert!(error.hint_text().is_some());
+}
+
+#[test]
+fn a_panic_inside_the_model_costs_only_the_image_that_causes_it() {
+    let model =
+        FakeModel::new(&[("on_error", "ignore")]).with_faults(Faults { panics_on_red: Some(7), ..Faults::default() });
+    let rows = good(20);
+    let embedded = model.engine().embed_array(Images::Encoded(encoded(&rows))).unwrap();
+    assert_eq!(embedded.errors.len(), 1);
+    assert_eq!((embedded.errors[0].row, embedded.errors[0].error.kind()), (7, ErrorKind::Internal));
+    let seen = vectors(&embedded.embeddings);
+    assert!((0..20).filter(|i| *i != 7).all(|i| seen[i].as_deref() == expected(rows[i]).as_ref().map(|v| &v[..])));
+}
+
+#[test]
+fn a_vector_that_is_not_finite_is_a_row_error() {
+    let model =
+        FakeModel::new(&[("on_error", "ignore")]).with_faults(Faults { nan_on_red: Some(1), ..Faults::default() });
+    let embedded = model.engine().embed_array(Images::Encoded(encoded(&good(3)))).unwrap();
+    assert_eq!(embedded.errors.len(), 1);
+    assert_eq!(embedded.errors[0].row, 1);
+}
+
+#[test]
+fn a_model_that_fails_on_everything_stops_the_run_even_when_errors_are_ignored() {
+    let model =
+        FakeModel::new(&[("on_error", "ignore")]).with_faults(Faults { always_fails: true, ..Faults::default() });
+    let error = model.engine().embed_array(Images::Encoded(encoded(&good(9)))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Model);
+}
+
+#[test]
+fn temporary_failures_are_tried_again_as_often_as_allowed() {
+    for (retries, fine) in [("2", true), ("1", false)] {
+        let faults = Faults { temporary_failures: AtomicUsize::new(2), ..Faults::default() };
+        let model =
+            FakeModel::new(&[("max_retries", retries), ("batch_size", "1"), ("on_error", "raise")]).with_faults(faults);
+        let result = model.engine().embed_array(Images::Encoded(encoded(&good(1))));
+        assert_eq!(result.is_ok(), fine, "{retries} retries");
+    }
+}
+
+#[test]
+fn cancelling_stops_promptly_although_the_input_never_ends() {
+    for is_async in [false, true] {
+        let faults = Faults { delay: Duration::from_millis(30), ..Faults::default() };
+        let model = FakeModel::new(&[("batch_size", "2")]).with_faults(faults);
+        let engine = if is_async { model.asynchronous() } else { model }.engine();
+        let endless = std::iter::repeat_with(|| Ok(chunk(&good(4), 0)));
+        let mut stream = engine.embed_stream(endless).unwrap();
+        assert!(stream.next().unwrap().is_ok());
+        stream.cancel_handle().cancel();
+        let start = Instant::now();
+        let error = stream.find_map(Result::err).unwrap();
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
+        assert!(start.elapsed() < Duration::from_secs(5));
+    }
+}
+
+#[test]
+fn a_run_that_is_silent_can_be_cancelled() {
+    let (_keep_open, silent) = std::sync::mpsc::channel();
+    let mut stream = FakeModel::new(&[]).engine().embed_stream(silent.into_iter()).unwrap();
+    let cancel = stream.cancel_handle();
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        cancel.cancel();
+    });
+    assert_eq!(stream.next().unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+    assert!(stream.next().is_none());
+}
+
+#[test]
+fn dropping_a_stream_ends_its_threads_although_nobody_takes_the_chunks() {
+    let engine = FakeModel::new(&[("batch_size", "2")]).engine();
+    let stream = engine.embed_stream(std::iter::repeat_with(|| Ok(chunk(&good(4), 0)))).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    drop(stream);
+}
+
+#[test]
+fn the_input_is_not_read_ahead_of_who_takes_the_chunks() {
+    let pulled = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&pulled);
+    let input = std::iter::repeat_with(move || {
+        counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Ok(chunk(&good(4), 0))
+    });
+    let engine = FakeModel::new(&[("batch_size", "4")]).engine();
+    let mut stream = engine.embed_stream(input.take(100_000)).unwrap();
+    assert!(stream.next().unwrap().is_ok());
+    std::thread::sleep(Duration::from_millis(300));
+    let ahead = pulled.load(std::sync::atomic::Ordering::SeqCst);
+    assert!(ahead < 2_000, "{ahead} chunks were read for one that was taken");
+}
+
+#[test]
+fn an_error_of_the_input_ends_the_run() {
+    let broken = imbed_core::Error::new(ErrorKind::Io, "the disk is gone");
+    let input = chunks(&good(3), 3).into_iter().chain([Err(broken)]);
+    let results: Vec<_> = FakeModel::new(&[]).engine().embed_stream(input.collect::<Vec<_>>()).unwrap().collect();
+    assert_eq!(results.last().unwrap().as_ref().unwrap_err().kind(), ErrorKind::Io);
+}
+
+#[test]
+fn each_gpu_gets_a_worker_and_each_model_is_loaded_once() {
+    let model = FakeModel::new(&[("batch_size", "1")]);
+    let loads = Arc::clone(&model.loads);
+    let engine = model
+        .builder()
+        .inventory(Arc::new(FixedInventory { cuda: 2, metal: 0 }))
+        .allocator(Allocator::default())
+        .build()
+        .unwrap();
+    assert_eq!(engine.plan().workers.value, 2);
+    for _ in 0..3 {
+        assert_eq!(engine.embed_stream(chunks(&good(8), 2)).unwrap().filter(Result::is_ok).count(), 4);
+    }
+    let loads = loads.lock().unwrap().clone();
+    assert_eq!(loads.into_iter().collect::<Vec<_>>(), [(Device::Cuda(0), 1), (Device::Cuda(1), 1)]);
+}
+
+#[test]
+fn two_runs_do_not_take_the_same_gpu() {
+    let allocator = Allocator::default();
+    let engine = || {
+        FakeModel::new(&[("device", "cuda"), ("concurrency", "1")])
+            .builder()
+            .inventory(Arc::new(FixedInventory { cuda: 1, metal: 0 }))
+            .allocator(allocator.clone())
+            .build()
+            .unwrap()
+    };
+    let first = engine().embed_stream(std::iter::repeat_with(|| Ok(chunk(&good(1), 0)))).unwrap();
+    assert_eq!(engine().embed_stream([]).unwrap_err().kind(), ErrorKind::Device);
+    drop(first);
+    assert!(engine().embed_stream([]).is_ok());
+}

@@ -1,0 +1,94 @@
+//! Every check that a change must pass, in the order in which a mistake is found soonest.
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::{
+    clean_room,
+    step::{self, cargo},
+    tools,
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only the checks whose name contains this.
+    filter: Option<String>,
+    /// Lists the checks and runs none.
+    #[arg(long)]
+    list: bool,
+}
+
+/// A check: its name, what it guards, and how it runs.
+struct Check {
+    name: &'static str,
+    guards: &'static str,
+    run: fn() -> Result<()>,
+}
+
+const CHECKS: &[Check] = &[
+    Check { name: "format", guards: "rustfmt's layout", run: || step::run(&mut cargo(&["fmt", "--all", "--check"])) },
+    Check {
+        name: "lints",
+        guards: "clippy without a warning",
+        run: || {
+            step::run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]))
+        },
+    },
+    Check {
+        name: "tests",
+        guards: "unit, property, golden and end-to-end tests",
+        run: || step::run(&mut cargo(&["test", "--workspace", "--all-targets", "--locked"])),
+    },
+    Check {
+        name: "doc-tests",
+        guards: "the examples in the docs",
+        run: || step::run(&mut cargo(&["test", "--workspace", "--doc", "--locked"])),
+    },
+    Check {
+        name: "api-docs",
+        guards: "rustdoc without a warning",
+        run: || {
+            step::run(cargo(&["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "--deny warnings"))
+        },
+    },
+    Check { name: "book", guards: "the guide in docs/ builds, and its links lead somewhere", run: tools::book },
+    Check { name: "deny", guards: "licences, banned and doubled crates, sources, advisories", run: tools::deny },
+    Check { name: "package", guards: "the crates can be packaged", run: clean_room::package },
+    Check { name: "readme", guards: "the README's first command, in a folder of its own", run: clean_room::readme },
+];
+
+/// Runs the checks and prints a line for each, and their count last.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let wanted = |check: &&Check| args.filter.as_ref().is_none_or(|f| check.name.contains(f.as_str()));
+    let checks: Vec<&Check> = CHECKS.iter().filter(wanted).collect();
+    if checks.is_empty() {
+        bail!("no check is named so; `cargo xtask test --list` names them");
+    }
+    if args.list {
+        for check in checks {
+            println!("{:<12}{}", check.name, check.guards);
+        }
+        return Ok(());
+    }
+    let mut lines = Vec::new();
+    let mut failed = 0;
+    for check in &checks {
+        println!("\n=== {}: {}", check.name, check.guards);
+        let start = Instant::now();
+        let result = (check.run)();
+        let seconds = start.elapsed().as_secs();
+        let verdict = match &result {
+            Ok(()) => "passed".to_owned(),
+            Err(error) => format!("FAILED: {error:#}"),
+        };
+        failed += usize::from(result.is_err());
+        lines.push(format!("{:<12}{seconds:>5} s  {verdict}", check.name));
+    }
+    println!("\n{}", lines.join("\n"));
+    println!("{} passed, {failed} failed", checks.len() - failed);
+    if failed > 0 {
+        bail!("{failed} of {} checks failed", checks.len());
+    }
+    Ok(())
+}
