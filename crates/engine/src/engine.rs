@@ -175,7 +175,7 @@ impl Engine {
             plan: self.plan.clone(),
             preparer: Preparer {
                 input: self.descriptor.input().clone(),
-                decode: self.decode.clone(),
+                decode: self.decode,
                 alpha: self.descriptor.options().alpha,
                 pixel_bytes: row_bytes,
             },

@@ -67,7 +67,7 @@ impl Chunk {
     /// Checks that every part has the same number of rows.
     pub(crate) fn check(&self) -> Result<()> {
         let rows = self.batch.num_rows();
-        let labels = self.labels.as_ref().map_or(rows, |l| l.len());
+        let labels = self.labels.as_ref().map_or(rows, Array::len);
         let paths = if let Images::BytesOrPaths { paths, .. } = &self.images { paths.len() } else { rows };
         if self.images.len() == rows && labels == rows && paths == rows {
             return Ok(());

@@ -33,9 +33,10 @@ impl RowError {
     /// The same as an error of the whole run, for `on_error = raise`.
     pub fn into_error(self) -> Error {
         let place = self.place();
-        let hint = self.error.hint_text().map(str::to_owned).unwrap_or_else(|| {
-            "--on-error ignore (or log) makes such rows null and goes on; --errors-column keeps the reasons".to_owned()
-        });
+        let hint = self.error.hint_text().unwrap_or(
+            "--on-error ignore (or log) makes such rows null and goes on; --errors-column keeps the reasons",
+        );
+        let hint = hint.to_owned();
         self.error.context(place).hint(hint)
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use imbed_core::{
     EncodedImage, Error, ErrorKind, InputSpec, Preprocess, Result,
-    arrow::{BytesColumn, StringsColumn},
+    arrow::{BytesColumn, ImageColumn, StringsColumn},
     image::{DecodeOptions, EncodeFormat, Image, decode, encode, sniff},
     options::Alpha,
 };
@@ -79,7 +79,7 @@ impl Preparer {
                 Some(found) => Ok(Some(found)),
                 None => path(paths),
             },
-            Images::Decoded { .. } => Err(Error::new(ErrorKind::Internal, "TEMPORARY")),
+            Images::Decoded { array, field } => Ok(ImageColumn::try_new(field, array)?.get(row)?.map(Found::Image)),
         }
     }
 

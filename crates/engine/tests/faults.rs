@@ -99,7 +99,7 @@ fn cancelling_stops_promptly_although_the_input_never_ends() {
 #[test]
 fn a_run_that_is_silent_can_be_cancelled() {
     let (_keep_open, silent) = std::sync::mpsc::channel();
-    let mut stream = FakeModel::new(&[]).engine().embed_stream(silent.into_iter()).unwrap();
+    let mut stream = FakeModel::new(&[]).engine().embed_stream(silent).unwrap();
     let cancel = stream.cancel_handle();
     std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(50));
@@ -153,7 +153,7 @@ fn each_gpu_gets_a_worker_and_each_model_is_loaded_once() {
         .unwrap();
     assert_eq!(engine.plan().workers.value, 2);
     for _ in 0..3 {
-        assert_eq!(engine.embed_stream(chunks(&good(8), 2)).unwrap().filter(Result::is_ok).count(), 4);
+        assert_eq!(engine.embed_stream(chunks(&good(8), 2)).unwrap().flatten().count(), 4);
     }
     let loads = loads.lock().unwrap().clone();
     assert_eq!(loads.into_iter().collect::<Vec<_>>(), [(Device::Cuda(0), 1), (Device::Cuda(1), 1)]);

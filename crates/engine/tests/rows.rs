@@ -5,7 +5,11 @@ mod support;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, Int64Array, StringArray};
-use imbed_core::ErrorKind;
+use imbed_core::{
+    ErrorKind,
+    arrow::images_to_array,
+    image::{Image, Mode, Samples},
+};
 use imbed_engine::Images;
 use proptest::prelude::*;
 use support::{FakeModel, Row, chunk, chunks, encoded, expected, vectors};
@@ -50,7 +54,7 @@ fn batches_are_full_across_chunks_and_only_the_last_is_short() {
     let batches = Arc::clone(&model.batches);
     let rows: Vec<Row> = (0..30).map(|i| if i % 5 == 4 { Row::Null } else { Row::Good([i; 3]) }).collect();
     let engine = model.engine();
-    assert_eq!(engine.embed_stream(chunks(&rows, 3)).unwrap().filter(Result::is_ok).count(), 10);
+    assert_eq!(engine.embed_stream(chunks(&rows, 3)).unwrap().flatten().count(), 10);
     assert_eq!(*batches.lock().unwrap(), [8, 8, 8]);
 }
 
@@ -142,4 +146,12 @@ fn no_rows_give_no_vectors() {
     let engine = FakeModel::new(&[]).engine();
     assert_eq!(engine.embed_array(Images::Encoded(encoded(&[]))).unwrap().embeddings.len(), 0);
     assert_eq!(engine.embed_stream([]).unwrap().count(), 0);
+}
+
+#[test]
+fn decoded_images_need_no_decoding_and_give_the_same_vectors() {
+    let image = Image::new(Mode::Rgb, 2, 2, Samples::U8([7, 8, 9].repeat(4))).unwrap();
+    let (field, array) = images_to_array("image", &[Some(image), None]).unwrap();
+    let embedded = FakeModel::new(&[]).engine().embed_array(Images::Decoded { array, field: Arc::new(field) }).unwrap();
+    assert_eq!(vectors(&embedded.embeddings), [Some(vec![7.0, 8.0, 9.0, 1.0]), None]);
 }

@@ -8,7 +8,7 @@ use std::{
 /// The first wait; each further one is twice as long.
 const FIRST: Duration = Duration::from_millis(100);
 /// No wait is longer.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// Each wait is longer or shorter by up to this share, so that workers do not come back together.
 const JITTER: f64 = 0.25;
 

@@ -58,7 +58,7 @@ pub(crate) struct FakeModel {
 impl FakeModel {
     pub(crate) fn new(options: &[(&'static str, &'static str)]) -> Self {
         Self {
-            options: OptionMap::from_iter(options.iter().copied()).read(&[]).unwrap(),
+            options: options.iter().copied().collect::<OptionMap>().read(&[]).unwrap(),
             faults: Arc::default(),
             is_async: false,
             input: InputSpec::Pixels(Preprocess {

@@ -1,0 +1,420 @@
+//! What a user may type.
+
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+// Lines of at most 79 characters: they are printed as they stand.
+
+const EMBED_EXAMPLES: &str = "\
+Inputs, mixed as you like:
+  photos/           a folder and its subfolders, sorted; files without an image
+                    extension are skipped and counted
+  'shots/**/*.jpg'  a pattern, in quotes
+  photo.jpg         one file, whatever its name
+  list.txt, -       one path per line (also .list; - is standard input); blank
+                    lines and lines that start with # are skipped
+  t.parquet         a table with a column of encoded images or of paths; also
+                    .arrow, .csv, .tsv, .jsonl
+
+Examples:
+  imbed embed photos -o photos.parquet
+  imbed embed 'shots/**/*.jpg' --model ./clip-vit-base-patch32 -o shots.parquet
+  imbed embed t.parquet --column image --key sku --on-error ignore \\
+      --errors-column -o out.parquet
+  find . -name '*.png' | imbed embed - -o - | jq .path
+  imbed embed photos --model ./clip-vit-base-patch32 --explain
+
+Exit codes:
+  0 all well; 1 some rows failed and are null; 2 refused before any work;
+  3 failed, nothing was written; 130 stopped
+
+The object that --json prints:
+  rows, embedded, nulls, failed, errors {kind: count}, error_examples,
+  skipped_files {total, by_extension}, seconds, images_per_second,
+  stages {read_seconds, decode_seconds, preprocess_seconds, model_seconds,
+  model_load_seconds, write_seconds} (summed over threads), bytes_read, batches,
+  retries, halvings, provider, model, dimensions, outputs [{path, bytes}]";
+
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  imbed inspect photos.parquet
+  imbed inspect photos.parquet --rows 20
+  imbed inspect photos.parquet --json | jq .embedding.norms
+
+The object that --json prints:
+  file, format, bytes, rows, columns [{name, type, nullable}], embedding
+  {column, provenance {provider, model, normalized, weights, version, options},
+  dimensions, nulls, not_finite, norms {min, mean, max}, first [{row, key,
+  vector}]}; embedding is null where there is no column of vectors";
+
+const SIMILAR_EXAMPLES: &str = "\
+Examples:
+  imbed similar photos.parquet --to holiday/beach.jpg --top 10
+  imbed similar photos.parquet --to beach.jpg    # the end of a path is enough
+  imbed similar photos.parquet --to ~/new.jpg    # not in the table: embedded
+                                                 # with the column's own model
+  imbed similar photos.parquet --row 17 --json
+
+The object that --json prints:
+  query {row, key} or {image}, neighbours [{rank, cosine, row, key}]";
+
+/// Turn images into vectors, in bulk: a folder or table of images becomes an embedding column.
+#[derive(Debug, Parser)]
+#[command(name = "imbed", version, arg_required_else_help = true, max_term_width = 120)]
+#[command(after_help = "Start with:\n  imbed embed photos -o photos.parquet\n  imbed inspect photos.parquet\n  \
+                        imbed similar photos.parquet --to photos/one.jpg")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Embed images: folders, patterns, files, lists of paths, tables
+    Embed(Box<EmbedArgs>),
+    /// Show a table's schema and its embedding column: what made it, norms, nulls, the first vectors
+    Inspect(InspectArgs),
+    /// Find the rows nearest to an image or a row, by cosine
+    Similar(SimilarArgs),
+    /// List the providers of this program
+    Providers(ProvidersArgs),
+    /// List the models that need no path, and say what else may be passed as --model
+    Models(ModelsArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EMBED_EXAMPLES)]
+pub(crate) struct EmbedArgs {
+    /// Folders, 'patterns', image files, lists of paths (.txt, .list, - for standard input), tables
+    #[arg(required = true, value_name = "INPUT")]
+    pub(crate) inputs: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    #[command(flatten)]
+    pub(crate) image: ImageArgs,
+
+    #[command(flatten)]
+    pub(crate) failures: FailureArgs,
+
+    #[command(flatten)]
+    pub(crate) resources: ResourceArgs,
+
+    #[command(flatten)]
+    pub(crate) messages: MessageArgs,
+}
+
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Input")]
+pub(crate) struct InputArgs {
+    /// The column with encoded images or paths, in tables [default: the only binary column, or one named image, path, …]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) column: Option<String>,
+
+    /// The column that identifies a row: it comes first in the output and names rows in messages
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) key: Option<String>,
+
+    /// Carry the column of encoded images to the output too, instead of dropping it
+    #[arg(long)]
+    pub(crate) keep_image: bool,
+
+    /// Embed the first N rows only
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// The file to write; its extension (.parquet, .arrow, .jsonl, .npy) says the format; - is JSON lines on standard output
+    #[arg(short, long, value_name = "FILE", required_unless_present = "explain")]
+    pub(crate) output: Option<String>,
+
+    /// The format, whatever the extension says
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<OutputFormat>,
+
+    /// Replace the output file if it exists
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+
+    /// The name of the column of vectors
+    #[arg(long, value_name = "NAME", default_value = "embedding")]
+    pub(crate) output_column: String,
+}
+
+/// How the result is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// Parquet, compressed with Zstandard
+    Parquet,
+    /// An Arrow IPC file (Feather 2)
+    Arrow,
+    /// One JSON object per line
+    Jsonl,
+    /// float32 [rows, dimensions], NaN where a row is null; other columns go to NAME.keys.parquet
+    Npy,
+}
+
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct ModelArgs {
+    /// The provider that runs the model; see `imbed providers`
+    #[arg(long)]
+    pub(crate) provider: Option<String>,
+
+    /// The model: a folder with a checkpoint, or a name from `imbed models`
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+
+    /// Any option by name, also a provider's own; may be repeated
+    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub(crate) options: Vec<(String, String)>,
+
+    /// Scale every vector to unit length [default: as the model gives it]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) normalize: Option<String>,
+
+    /// Keep this many leading numbers of each vector, scaled to unit length again (Matryoshka models)
+    #[arg(long, value_name = "N")]
+    pub(crate) dimensions: Option<String>,
+
+    /// How tokens become one vector, for models that leave it open: cls, mean, pooler [default: the model's own]
+    #[arg(long)]
+    pub(crate) pooling: Option<String>,
+
+    /// The number type of the arithmetic: f32, bf16, f16 [default: the provider's for the device]
+    #[arg(long)]
+    pub(crate) dtype: Option<String>,
+
+    /// Read provider, model and options from this file [default: imbed.toml, if there is one here]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Images")]
+pub(crate) struct ImageArgs {
+    /// What becomes of transparency: drop, white, black or #rrggbb [default: drop]
+    #[arg(long)]
+    pub(crate) alpha: Option<String>,
+
+    /// Turn each image upright as its EXIF orientation says [default: true]
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) exif_orientation: Option<String>,
+
+    /// Refuse images with more pixels than this [default: 178956970]
+    #[arg(long, value_name = "N", value_parser = size)]
+    pub(crate) max_pixels: Option<u64>,
+
+    /// Refuse images with a longer side than this, in pixels [default: 65535]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_side: Option<u32>,
+
+    /// Refuse encoded images larger than this; k, M and G may be used [default: 512M]
+    #[arg(long, value_name = "BYTES", value_parser = size)]
+    pub(crate) max_bytes: Option<u64>,
+
+    /// Refuse images that take more memory than this to decode; k, M and G may be used [default: 2G]
+    #[arg(long, value_name = "BYTES", value_parser = size)]
+    pub(crate) max_alloc: Option<u64>,
+
+    /// Take images whose file ends early, with the missing part grey
+    #[arg(long)]
+    pub(crate) allow_truncated: bool,
+}
+
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Rows that fail")]
+pub(crate) struct FailureArgs {
+    /// raise: stop; log: make the row null and say so; ignore: make the row null and count it [default: raise]
+    #[arg(long, value_name = "raise|log|ignore")]
+    pub(crate) on_error: Option<String>,
+
+    /// Add a column with the reason of each failed row, called error unless named; needs --on-error log or ignore
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "error")]
+    pub(crate) errors_column: Option<String>,
+
+    /// Further tries after a temporary failure [default: 3]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_retries: Option<String>,
+}
+
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Resources")]
+pub(crate) struct ResourceArgs {
+    /// Images per call of the model [default: the plan chooses]
+    #[arg(long, value_name = "N")]
+    pub(crate) batch_size: Option<String>,
+
+    /// Where the model runs: auto, cpu, cuda, cuda:N, metal, metal:N [default: auto]
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+
+    /// Model workers, or requests in flight [default: the plan chooses]
+    #[arg(long, value_name = "N")]
+    pub(crate) concurrency: Option<String>,
+
+    /// GPUs per worker: a whole number, or a fraction below 1 to share one [default: 1 on a GPU]
+    #[arg(long, value_name = "X")]
+    pub(crate) num_gpus: Option<String>,
+
+    /// Threads that read, decode and preprocess [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Messages")]
+pub(crate) struct MessageArgs {
+    /// Print the plan and why, and do nothing
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub(crate) explain: bool,
+
+    /// Print errors only
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// Print the summary as one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = INSPECT_EXAMPLES)]
+pub(crate) struct InspectArgs {
+    /// A Parquet, Arrow IPC, CSV, JSON lines or .npy file
+    pub(crate) file: PathBuf,
+
+    /// How many vectors to draw
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) rows: usize,
+
+    /// The column of vectors [default: the one that imbed made, or the only one]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) column: Option<String>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = SIMILAR_EXAMPLES)]
+#[command(group = clap::ArgGroup::new("query").required(true).args(["to", "row"]))]
+pub(crate) struct SimilarArgs {
+    /// A table with a column of vectors
+    pub(crate) file: PathBuf,
+
+    /// A value of the key column or the end of its path, or an image file
+    #[arg(long, value_name = "IMAGE_OR_KEY")]
+    pub(crate) to: Option<String>,
+
+    /// A row of the table, from 0
+    #[arg(long, value_name = "N")]
+    pub(crate) row: Option<u64>,
+
+    /// How many neighbours
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) top: usize,
+
+    /// The column of vectors [default: the one that imbed made, or the only one]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) column: Option<String>,
+
+    /// The column that names rows [default: path, or the first column of text or numbers]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) key: Option<String>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProvidersArgs {
+    /// Print one JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelsArgs {
+    /// Of this provider only
+    #[arg(long)]
+    pub(crate) provider: Option<String>,
+
+    /// Print one JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+/// A number of bytes or pixels: `65536`, `512M` (binary: 512 x 1024 x 1024), `1_000_000`.
+fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("'{text}' is not a size: write a whole number, perhaps with k, M or G");
+    let text = text.replace('_', "");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        _ => return Err(wrong()),
+    };
+    digits.parse::<u64>().ok().and_then(|n| n.checked_mul(1 << shift)).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_take_units() {
+        assert_eq!(size("1_000"), Ok(1000));
+        assert_eq!(size("2k"), Ok(2048));
+        assert_eq!(size("512MiB"), Ok(512 << 20));
+        for wrong in ["", "M", "1.5M", "-1", "3X", "99999999999G"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_errors_column_does_not_swallow_the_next_input() {
+        let cli =
+            Cli::try_parse_from(["imbed", "embed", "--errors-column", "photos", "-o", "x.parquet", "--normalize"])
+                .unwrap();
+        let Command::Embed(args) = cli.command else { panic!() };
+        assert_eq!(args.inputs, ["photos"]);
+        assert_eq!(args.failures.errors_column.as_deref(), Some("error"));
+        assert_eq!(args.model.normalize.as_deref(), Some("true"));
+    }
+
+    #[test]
+    fn only_explain_needs_no_output() {
+        assert!(Cli::try_parse_from(["imbed", "embed", "photos"]).is_err());
+        assert!(Cli::try_parse_from(["imbed", "embed", "photos", "--explain"]).is_ok());
+    }
+}

@@ -1,0 +1,70 @@
+//! The progress bar: on a terminal only, and always on stderr.
+
+use std::time::Duration;
+
+use console::Term;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+const WITH_TOTAL: &str = "{bar:30.green/dim} {human_pos}/{human_len} images  {speed}  {eta} left{msg}";
+const WITHOUT_TOTAL: &str = "{spinner} {human_pos} images  {speed}  {elapsed}{msg}";
+
+/// Rows done, speed, time left and errors so far.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    /// A bar over `total` rows, or a spinner where the number is not known. Drawn only if `wanted` and stderr is a terminal.
+    pub(crate) fn new(total: Option<u64>, wanted: bool) -> Self {
+        if !wanted || !Term::stderr().is_term() {
+            return Self { bar: ProgressBar::hidden() };
+        }
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(5));
+        let template = if total.is_some() { WITH_TOTAL } else { WITHOUT_TOTAL };
+        let speed = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            // Where this cannot be written there is nothing to see anyway.
+            let _ = write!(out, "{:.1} images/s", state.per_sec());
+        };
+        // The templates are constants, and a test parses them.
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.with_key("speed", speed).progress_chars("━━─"));
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { bar }
+    }
+
+    /// `rows` are done, of which `failed` failed.
+    pub(crate) fn set(&self, rows: u64, failed: u64) {
+        self.bar.set_position(rows);
+        if failed > 0 {
+            self.bar.set_message(format!("  {}", crate::show::count(failed, "error")));
+        }
+    }
+
+    /// Prints a line on stderr, above the bar.
+    pub(crate) fn line(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("{text}"));
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_templates_can_be_read() {
+        assert!(ProgressStyle::with_template(WITH_TOTAL).is_ok());
+        assert!(ProgressStyle::with_template(WITHOUT_TOTAL).is_ok());
+    }
+}

@@ -1,0 +1,71 @@
+//! Parquet output.
+
+use std::io::BufWriter;
+
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, SchemaRef};
+use imbed::core::Result;
+use parquet::{
+    arrow::{ArrowSchemaConverter, ArrowWriter},
+    basic::{Compression, ZstdLevel},
+    file::properties::{EnabledStatistics, WriterProperties},
+    schema::types::ColumnPath,
+};
+
+use super::{Sink, Written, atomic::AtomicFile, unwritable};
+
+/// A row group is closed when it holds this many bytes, since it is kept in memory until then.
+const GROUP_BYTES: usize = 16 << 20;
+
+pub(super) struct ParquetSink {
+    writer: ArrowWriter<BufWriter<AtomicFile>>,
+}
+
+impl ParquetSink {
+    /// `vectors` names the column of vectors, if there is one.
+    pub(super) fn new(file: AtomicFile, schema: &SchemaRef, vectors: Option<&str>) -> Result<Self> {
+        let properties = properties(schema, vectors)?;
+        let writer =
+            ArrowWriter::try_new(BufWriter::new(file), schema.clone(), Some(properties)).map_err(unwritable)?;
+        Ok(Self { writer })
+    }
+
+    /// The file, with everything in it.
+    pub(super) fn into_file(self) -> Result<AtomicFile> {
+        let buffered = self.writer.into_inner().map_err(unwritable)?;
+        buffered.into_inner().map_err(|e| unwritable(e.into_error()))
+    }
+}
+
+impl Sink for ParquetSink {
+    fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.writer.write(batch).map_err(unwritable)?;
+        if self.writer.in_progress_size().max(self.writer.memory_size()) >= GROUP_BYTES {
+            self.writer.flush().map_err(unwritable)?;
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Vec<Written>> {
+        Ok(vec![self.into_file()?.commit()?])
+    }
+}
+
+fn properties(schema: &SchemaRef, vectors: Option<&str>) -> Result<WriterProperties> {
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_created_by(concat!("imbed ", env!("CARGO_PKG_VERSION")).to_owned());
+    // Hardly a float of a vector occurs twice, and nobody looks for one by its bounds. The same goes for encoded images.
+    let opaque = |name: &str| {
+        let field = schema.field_with_name(name);
+        Some(name) == vectors || field.is_ok_and(|f| matches!(f.data_type(), DataType::Binary | DataType::LargeBinary))
+    };
+    let columns = ArrowSchemaConverter::new().convert(schema).map_err(unwritable)?;
+    for column in columns.columns().iter().filter(|c| c.path().parts().first().is_some_and(|name| opaque(name))) {
+        let path = ColumnPath::new(column.path().parts().to_vec());
+        properties = properties
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_statistics_enabled(path, EnabledStatistics::None);
+    }
+    Ok(properties.build())
+}

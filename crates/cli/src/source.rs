@@ -1,0 +1,214 @@
+//! Inputs: whatever a user names becomes one stream of [`Chunk`]s with one schema of carried columns.
+//!
+//! [`Source::open`] looks at everything first, so that a wrong input is refused before any work: folders are walked,
+//! patterns expanded, tables opened and their image column chosen. [`Source::into_chunks`] then reads in pieces that are
+//! bounded in rows and bytes.
+
+mod carry;
+mod chunk;
+mod column;
+mod csv;
+mod files;
+mod glob;
+mod ipc;
+mod jsonl;
+mod list;
+mod npy;
+mod parquet;
+mod table;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use arrow_schema::{DataType, Field, FieldRef, SchemaRef};
+use imbed::{
+    core::{Error, ErrorKind, Result},
+    engine::Chunk,
+};
+
+use self::{carry::Carry, chunk::TablePart, files::Paths};
+pub(crate) use self::{carry::describe_columns, table::Table};
+use crate::args::InputArgs;
+
+/// The carried column of inputs that are files.
+pub(crate) const PATH_COLUMN: &str = "path";
+
+/// Rows per chunk of paths: small, because chunks are how progress is seen.
+const PATHS_PER_CHUNK: usize = 64;
+
+/// Files of a folder that were passed over, by extension.
+pub(crate) type Skipped = BTreeMap<String, u64>;
+
+/// Everything that is to be embedded.
+pub(crate) struct Source {
+    parts: Vec<Part>,
+    carry: Carry,
+    limit: Option<u64>,
+    /// Number of rows, where it is known before they are read.
+    pub(crate) total: Option<u64>,
+    /// Files that were passed over.
+    pub(crate) skipped: Skipped,
+    /// One line per input, for `--explain`.
+    pub(crate) description: Vec<String>,
+}
+
+enum Part {
+    Paths(Paths),
+    Table(TablePart),
+}
+
+impl Source {
+    /// Looks at every input: names, headers, and the types in CSV and JSON lines. No image is read.
+    pub(crate) fn open(inputs: &[String], args: &InputArgs) -> Result<Self> {
+        let mut skipped = Skipped::new();
+        let mut description = Vec::new();
+        let mut parts = Vec::new();
+        for found in expand(inputs, &mut skipped)? {
+            match found {
+                Found::Paths(name, paths) => {
+                    let count = paths.count.map_or_else(|| "paths".to_owned(), |n| crate::show::count(n, "image file"));
+                    description.push(format!("{name}: {count}"));
+                    parts.push(Part::Paths(paths));
+                }
+                Found::Table(table) => {
+                    let image = column::choose(&table, args.column.as_deref())?;
+                    let rows = table.rows.map_or_else(|| "rows".to_owned(), |n| crate::show::count(n, "row"));
+                    let name = table.schema.field(image.index()).name();
+                    description.push(format!(
+                        "{}: {}, {rows}, images from column '{name}'",
+                        table.path.display(),
+                        table.detail
+                    ));
+                    parts.push(Part::Table(TablePart::new(table, image, args)));
+                }
+            }
+        }
+        let tables = parts.iter().filter(|p| matches!(p, Part::Table(_))).count();
+        if let (0, Some(column)) = (tables, &args.column) {
+            return Err(Error::new(
+                ErrorKind::BadInput,
+                format!("--column {column} is about tables, and no input is one"),
+            )
+            .hint("leave it out, or name a .parquet, .arrow, .csv or .jsonl file"));
+        }
+        for part in &mut parts {
+            if let Part::Table(part) = part {
+                part.name_table_in_labels(tables > 1);
+            }
+        }
+        let contributions: Vec<_> = parts.iter().map(Part::carried).collect();
+        let carry = Carry::unify(&contributions, args.key.as_deref())?;
+        let rows: Option<u64> = parts.iter().map(Part::rows).sum();
+        let total = match (rows, args.limit) {
+            (Some(rows), Some(limit)) => Some(rows.min(limit)),
+            (rows, _) => rows,
+        };
+        Ok(Self { parts, carry, limit: args.limit, total, skipped, description })
+    }
+
+    /// The columns that are carried to the output, in order.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        self.carry.schema()
+    }
+
+    /// Reads everything, in the order in which it was named.
+    pub(crate) fn into_chunks(self) -> impl Iterator<Item = Result<Chunk>> + Send + 'static {
+        let Self { parts, carry, limit, .. } = self;
+        let carry = Arc::new(carry);
+        let mut left = limit.unwrap_or(u64::MAX);
+        let mut parts = parts.into_iter();
+        let mut current: Option<Chunks> = None;
+        std::iter::from_fn(move || {
+            loop {
+                if left == 0 {
+                    return None;
+                }
+                if let Some(chunk) = current.as_mut().and_then(|chunks| chunks(left)) {
+                    left = chunk.as_ref().map_or(0, |c| left - c.batch.num_rows() as u64);
+                    return Some(chunk);
+                }
+                let carry = Arc::clone(&carry);
+                current = Some(match parts.next()? {
+                    Part::Paths(paths) => chunk::from_paths(paths, carry),
+                    Part::Table(part) => part.into_chunks(carry),
+                });
+            }
+        })
+    }
+}
+
+/// Gives the next chunk, of at most so many rows.
+type Chunks = Box<dyn FnMut(u64) -> Option<Result<Chunk>> + Send>;
+
+impl Part {
+    /// The columns that it brings along, and where from.
+    fn carried(&self) -> (Option<&Path>, Vec<FieldRef>) {
+        match self {
+            Self::Paths(_) => (None, vec![Arc::new(Field::new(PATH_COLUMN, DataType::Utf8, false))]),
+            Self::Table(part) => (Some(&part.table.path), part.carried_fields()),
+        }
+    }
+
+    fn rows(&self) -> Option<u64> {
+        match self {
+            Self::Paths(paths) => paths.count,
+            Self::Table(part) => part.table.rows,
+        }
+    }
+}
+
+enum Found {
+    Paths(String, Paths),
+    Table(Table),
+}
+
+/// What each input turns out to be. Neighbouring single files become one part, so that chunks are full.
+fn expand(inputs: &[String], skipped: &mut Skipped) -> Result<Vec<Found>> {
+    let mut found = Vec::new();
+    let mut single = Vec::new();
+    for input in inputs {
+        let path = Path::new(input);
+        let is_file = input != "-" && path.exists() && !path.is_dir();
+        if is_file && !Table::is_table(path) && !list::is_list(path) {
+            single.push(input.clone());
+            continue;
+        }
+        found.extend(single_files(&mut single));
+        if input == "-" {
+            found.push(Found::Paths("standard input".to_owned(), list::from_stdin()));
+        } else if path.is_dir() {
+            found.push(Found::Paths(input.clone(), files::in_folder(path, skipped)?));
+        } else if is_file && list::is_list(path) {
+            found.push(Found::Paths(input.clone(), list::from_file(path)?));
+        } else if is_file {
+            found.push(Found::Table(Table::open(path)?));
+        } else if glob::is_pattern(input) {
+            found.extend(pattern(input, skipped)?);
+        } else {
+            return Err(Error::new(ErrorKind::BadInput, format!("{input}: there is no such file or folder"))
+                .hint("inputs are folders, 'patterns' in quotes, image files, lists of paths and tables; see `imbed embed --help`"));
+        }
+    }
+    found.extend(single_files(&mut single));
+    Ok(found)
+}
+
+fn single_files(files: &mut Vec<String>) -> Option<Found> {
+    let files = std::mem::take(files);
+    let first = files.first()?;
+    let name = if files.len() == 1 { first.clone() } else { format!("{first}, …") };
+    Some(Found::Paths(name, Paths::of(files)))
+}
+
+/// Images and tables that match a pattern, in sorted order: the tables after the images.
+fn pattern(input: &str, skipped: &mut Skipped) -> Result<Vec<Found>> {
+    let matches = glob::expand(input, skipped)?;
+    let (tables, images): (Vec<String>, Vec<String>) = matches.into_iter().partition(|m| Table::is_table(Path::new(m)));
+    let mut found = Vec::new();
+    if !images.is_empty() {
+        found.push(Found::Paths(input.to_owned(), Paths::of(images)));
+    }
+    for table in tables {
+        found.push(Found::Table(Table::open(Path::new(&table))?));
+    }
+    Ok(found)
+}

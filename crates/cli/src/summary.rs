@@ -1,0 +1,131 @@
+//! What a run did, for people and for programs.
+
+use std::{fmt, time::Duration};
+
+use imbed::engine::MetricsSnapshot;
+use serde_json::{Value, json};
+
+use crate::{show, sink::Written, source::Skipped};
+
+/// Failed rows that are quoted.
+pub(crate) const EXAMPLES: usize = 5;
+
+/// The account of one run of `imbed embed`.
+pub(crate) struct Summary {
+    /// The engine's counters and times.
+    pub(crate) metrics: MetricsSnapshot,
+    /// The first failed rows, with their reasons.
+    pub(crate) examples: Vec<String>,
+    /// Files of folders that were passed over.
+    pub(crate) skipped: Skipped,
+    /// From the start of reading to the last byte written.
+    pub(crate) elapsed: Duration,
+    /// Of that, writing.
+    pub(crate) write: Duration,
+    /// The provider that ran the model.
+    pub(crate) provider: String,
+    /// The model.
+    pub(crate) model: String,
+    /// Numbers per vector.
+    pub(crate) dimensions: usize,
+    /// The files that were written.
+    pub(crate) outputs: Vec<Written>,
+}
+
+impl Summary {
+    fn images_per_second(&self) -> f64 {
+        let seconds = self.elapsed.saturating_sub(self.metrics.model_load).as_secs_f64();
+        if seconds > 0.0 { self.metrics.embedded as f64 / seconds } else { 0.0 }
+    }
+
+    /// The stages with their times, summed over threads, in the order of the work.
+    fn stages(&self) -> [(&'static str, Duration); 5] {
+        let m = &self.metrics;
+        [
+            ("read", m.read),
+            ("decode", m.decode),
+            ("preprocess", m.preprocess),
+            ("model", m.model),
+            ("write", self.write),
+        ]
+    }
+
+    /// One object with stable keys.
+    pub(crate) fn to_json(&self) -> Value {
+        let errors: serde_json::Map<String, Value> =
+            self.metrics.errors.iter().map(|(kind, n)| (kind.as_str().to_owned(), json!(n))).collect();
+        let mut stages: serde_json::Map<String, Value> = self
+            .stages()
+            .into_iter()
+            .map(|(name, time)| (format!("{name}_seconds"), json!(time.as_secs_f64())))
+            .collect();
+        stages.insert("model_load_seconds".to_owned(), json!(self.metrics.model_load.as_secs_f64()));
+        let outputs: Vec<Value> = self.outputs.iter().map(|o| json!({ "path": o.path, "bytes": o.bytes })).collect();
+        json!({
+            "rows": self.metrics.rows,
+            "embedded": self.metrics.embedded,
+            "nulls": self.metrics.nulls,
+            "failed": self.metrics.failed(),
+            "errors": errors,
+            "error_examples": self.examples,
+            "skipped_files": { "total": self.skipped.values().sum::<u64>(), "by_extension": self.skipped },
+            "seconds": self.elapsed.as_secs_f64(),
+            "images_per_second": self.images_per_second(),
+            "stages": stages,
+            "bytes_read": self.metrics.bytes_read,
+            "batches": self.metrics.batches,
+            "retries": self.metrics.retries,
+            "halvings": self.metrics.halvings,
+            "provider": self.provider,
+            "model": self.model,
+            "dimensions": self.dimensions,
+            "outputs": outputs,
+        })
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let m = &self.metrics;
+        write!(f, "rows      {}, {} embedded", show::thousands(m.rows), show::thousands(m.embedded))?;
+        if m.nulls > 0 {
+            write!(f, ", {} without an image", show::thousands(m.nulls))?;
+        }
+        writeln!(f)?;
+        if m.failed() > 0 {
+            let kinds: Vec<String> =
+                m.errors.iter().map(|(kind, n)| format!("{kind} {}", show::thousands(*n))).collect();
+            writeln!(f, "failed    {}, null in the output ({})", show::count(m.failed(), "row"), kinds.join(", "))?;
+            for example in &self.examples {
+                writeln!(f, "            {example}")?;
+            }
+            let more = m.failed().saturating_sub(self.examples.len() as u64);
+            if more > 0 && !self.examples.is_empty() {
+                writeln!(f, "            and {} more", show::thousands(more))?;
+            }
+        }
+        if !self.skipped.is_empty() {
+            let kinds: Vec<String> =
+                self.skipped.iter().map(|(kind, n)| format!("{} {kind}", show::thousands(*n))).collect();
+            let all = show::count(self.skipped.values().sum(), "file");
+            writeln!(f, "skipped   {all} not named as images ({})", kinds.join(", "))?;
+        }
+        let load = show::time(m.model_load);
+        writeln!(
+            f,
+            "speed     {:.1} images/s, {} in all, of which loading the model {load}",
+            self.images_per_second(),
+            show::time(self.elapsed)
+        )?;
+        let sum: Duration = self.stages().iter().map(|(_, time)| *time).sum();
+        let share = |time: Duration| 100.0 * time.as_secs_f64() / sum.as_secs_f64().max(f64::MIN_POSITIVE);
+        let shares: Vec<String> =
+            self.stages().iter().map(|(name, time)| format!("{name} {:.0}%", share(*time))).collect();
+        writeln!(f, "time      {} (of {} summed over threads)", shares.join(", "), show::time(sum))?;
+        write!(f, "model     {} ({}), {} dimensions", self.model, self.provider, self.dimensions)?;
+        for output in self.outputs.iter().filter(|o| o.path.as_os_str() != "-") {
+            write!(f, "\noutput    {}, {}", output.path.display(), show::bytes(output.bytes))?;
+        }
+        Ok(())
+    }
+}

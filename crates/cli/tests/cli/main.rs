@@ -1,0 +1,9 @@
+//! The `imbed` binary as a user meets it: arguments in, files, messages and exit codes out. One module per topic.
+
+mod errors_and_exit_codes;
+mod explain;
+mod fixture;
+mod inputs;
+mod inspect;
+mod outputs;
+mod similar;

@@ -1,0 +1,19 @@
+//! Columns of embeddings and of images, and the image operations over whole columns.
+//!
+//! Encoded images come in any binary type ([`BytesColumn`]), paths and URLs in any text type ([`StringsColumn`]). Decoded
+//! images are tensors in Arrow's canonical extension types ([`ImageType`]), read back by [`ImageColumn`]. [`kernels`] go
+//! from column to column: null in, null out, order kept, rows in parallel.
+
+mod bytes;
+mod embedding;
+mod image_array;
+mod image_type;
+pub mod kernels;
+mod lists;
+mod strings;
+
+pub use bytes::BytesColumn;
+pub use embedding::{EmbeddingBuilder, Provenance, embedding_field, embedding_type, embeddings_from_parts};
+pub use image_array::{ImageColumn, images_to_array};
+pub use image_type::ImageType;
+pub use strings::StringsColumn;

@@ -1,0 +1,93 @@
+//! The loaded model: a batch in, vectors out.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{Device, PixelBatch, Result};
+
+/// One image as an encoded file, for models that want it so (most remote services do).
+#[derive(Debug, Clone)]
+pub struct EncodedImage {
+    /// The file's bytes.
+    pub bytes: Arc<[u8]>,
+    /// The media type found in the bytes, such as `image/jpeg`.
+    pub media_type: &'static str,
+}
+
+/// What an embedder is given: the kind that its descriptor's [`InputSpec`](crate::InputSpec) asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum ImageBatch<'a> {
+    /// Preprocessed pixels of one size.
+    Pixels(&'a PixelBatch),
+    /// Encoded files.
+    Encoded(&'a [EncodedImage]),
+}
+
+impl ImageBatch<'_> {
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Pixels(pixels) => pixels.len(),
+            Self::Encoded(images) => images.len(),
+        }
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A model that computes on the calling thread. Shared between threads, so it locks what it must.
+pub trait BlockingImageEmbedder: Send + Sync {
+    /// Numbers per vector as the model gives them, before any cut by the option `dimensions`.
+    fn width(&self) -> usize;
+
+    /// The device that the weights are on.
+    fn device(&self) -> Device;
+
+    /// Writes one vector per image into `out`, `[batch.len(), width()]`, row-major.
+    ///
+    /// A whole batch fails or succeeds: images that cannot be read never come this far. An error of kind
+    /// [`OutOfMemory`](crate::ErrorKind::OutOfMemory) makes the engine try smaller batches.
+    fn embed(&self, batch: ImageBatch<'_>, out: &mut [f32]) -> Result<()>;
+}
+
+/// A model behind a request: many calls are in flight at once.
+#[async_trait]
+pub trait AsyncImageEmbedder: Send + Sync {
+    /// Numbers per vector, before any cut by the option `dimensions`.
+    fn width(&self) -> usize;
+
+    /// One vector per image, or the error of that image alone; `Err` where the whole request failed.
+    async fn embed(&self, images: Vec<EncodedImage>) -> Result<Vec<Result<Vec<f32>>>>;
+}
+
+/// A loaded model of either sort.
+#[derive(Clone)]
+pub enum Embedder {
+    /// Computes on the calling thread.
+    Blocking(Arc<dyn BlockingImageEmbedder>),
+    /// Waits for somebody else's computation.
+    Async(Arc<dyn AsyncImageEmbedder>),
+}
+
+impl Embedder {
+    /// Numbers per vector, before any cut by the option `dimensions`.
+    pub fn width(&self) -> usize {
+        match self {
+            Self::Blocking(embedder) => embedder.width(),
+            Self::Async(embedder) => embedder.width(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Embedder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Blocking(embedder) => write!(f, "Blocking({} on {})", embedder.width(), embedder.device()),
+            Self::Async(embedder) => write!(f, "Async({})", embedder.width()),
+        }
+    }
+}

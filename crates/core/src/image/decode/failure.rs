@@ -1,0 +1,63 @@
+//! What to say when a decoder gives up.
+
+use std::{error::Error as _, io};
+
+use image::ImageError;
+
+use crate::{Error, ErrorKind, image::Format};
+
+const AGAIN: &str = "fetch or copy the file again; --on-error ignore makes such rows null and goes on";
+
+/// A file that ends before its picture does.
+pub(super) fn truncated(format: Format, bytes: &[u8]) -> Error {
+    Error::new(
+        ErrorKind::Decode,
+        format!("the {format} is cut off: the picture goes on after its {} bytes", bytes.len()),
+    )
+    .hint(AGAIN)
+}
+
+/// A file that contradicts its format.
+pub(super) fn damaged(format: Format, bytes: &[u8], why: &str) -> Error {
+    Error::new(ErrorKind::Decode, format!("the {format} of {} bytes is damaged: {why}", bytes.len())).hint(AGAIN)
+}
+
+/// A variant of a format that is not decoded.
+pub(super) fn unsupported(format: Format, why: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("this variant of {format} is not decoded: {why}"))
+        .hint("save it again in a common variant")
+}
+
+/// The error of one of the `image` crate's decoders.
+pub(super) fn of_image_crate(format: Format, bytes: &[u8], error: ImageError) -> Error {
+    match error {
+        ImageError::Limits(_) => {
+            Error::new(ErrorKind::Limit, format!("decoding the {format} takes more memory than allowed: {error}"))
+                .hint("if the image is to be trusted, raise --max-alloc (in Rust, `image::Limits`)")
+        }
+        ImageError::Unsupported(_) => unsupported(format, &error.to_string()),
+        _ if is_truncation(&error) => truncated(format, bytes),
+        _ => damaged(format, bytes, &error.to_string()),
+    }
+    .source(error)
+}
+
+/// Whether the decoder wanted more bytes than there are.
+pub(super) fn is_truncation(error: &ImageError) -> bool {
+    let mut next: Option<&dyn std::error::Error> = match error {
+        ImageError::IoError(e) => Some(e),
+        e => e.source(),
+    };
+    while let Some(error) = next {
+        if let Some(e) = error.downcast_ref::<io::Error>() {
+            if e.kind() == io::ErrorKind::UnexpectedEof {
+                return true;
+            }
+            // An `io::Error` shows the source of what it wraps and not the wrapped error itself.
+            next = e.get_ref().map(|inner| inner as &dyn std::error::Error);
+        } else {
+            next = error.source();
+        }
+    }
+    false
+}

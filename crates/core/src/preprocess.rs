@@ -1,0 +1,66 @@
+//! A model's own recipe from a decoded image to the pixels it was trained on.
+//!
+//! The recipe comes from the checkpoint's `preprocessor_config.json`; nobody types a size or a mean. Its steps run in the
+//! order of the reference (PIL in Hugging Face `transformers`): convert to RGB, resize, centre crop, and, inside the model,
+//! rescale and normalise. Up to the last step everything is bytes.
+
+mod describe;
+mod hf;
+mod normalize;
+mod run;
+
+use serde::{Deserialize, Serialize};
+
+use crate::image::Filter;
+
+pub use hf::from_preprocessor_config;
+
+/// From a decoded image to `[height, width, 3]` bytes, and the arithmetic that turns those into the model's numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Preprocess {
+    /// How the image is resized; `None` where the processor says `do_resize: false`.
+    pub resize: Option<Resize>,
+    /// The size cut from the middle, padded with black where the image is smaller.
+    pub center_crop: Option<Size>,
+    /// From bytes to the model's numbers.
+    pub normalize: Normalize,
+}
+
+/// A size in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// Rows.
+    pub height: u32,
+    /// Columns.
+    pub width: u32,
+}
+
+/// A resize step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resize {
+    /// The size aimed at.
+    pub target: ResizeTarget,
+    /// The filter, antialiased as Pillow's.
+    pub filter: Filter,
+}
+
+/// What a resize aims at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResizeTarget {
+    /// The shorter side becomes this long, the other keeps the proportion (rounded down, as the reference does).
+    ShortestEdge(u32),
+    /// Exactly this size; the proportion may change.
+    Exact(Size),
+}
+
+/// `(sample * scale - mean[channel]) / std[channel]`, in `f32`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Normalize {
+    /// The factor on each byte, 1/255 where the processor rescales, 1 where it does not.
+    pub scale: f64,
+    /// Per channel; 0 where the processor does not normalise.
+    pub mean: [f64; 3],
+    /// Per channel; 1 where the processor does not normalise.
+    pub std: [f64; 3],
+}
