@@ -8,6 +8,7 @@ mod args;
 mod commands;
 mod exit;
 mod interrupt;
+mod panics;
 mod progress;
 mod show;
 mod sink;
@@ -20,5 +21,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    panics::quieten_pipeline();
     exit::finish(commands::run(args::Cli::parse()))
 }

@@ -113,6 +113,19 @@ mod tests {
     }
 
     #[test]
+    fn no_file_is_no_error_where_none_was_named() {
+        // The tests run in the crate's folder, which has no imbed.toml.
+        assert!(!Path::new(FILE_NAME).exists());
+        Config::load(None).unwrap();
+    }
+
+    #[test]
+    fn variables_name_options_in_their_table() {
+        assert_eq!(key_path(UncasedStr::new("OPTIONS_BATCH_SIZE")).as_str(), "options.batch_size");
+        assert_eq!(key_path(UncasedStr::new("MODEL")).as_str(), "model");
+    }
+
+    #[test]
     fn a_wrong_key_names_the_key_and_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("imbed.toml");

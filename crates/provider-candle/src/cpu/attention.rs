@@ -1,0 +1,116 @@
+//! Multi-head self-attention, one image at a time.
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+use super::{
+    exp::exp,
+    product::{Matrix, Output, Threads, multiply},
+    rows::{max, sum},
+};
+
+/// The sizes of one attention.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attention {
+    /// Tokens per image.
+    pub(super) tokens: usize,
+    /// Numbers per token.
+    pub(super) hidden: usize,
+    /// Heads, which share `hidden` evenly.
+    pub(super) heads: usize,
+    /// How many of the first tokens ask: all, or the class token alone where nothing reads the others' answers.
+    pub(super) queries: usize,
+}
+
+impl Attention {
+    /// `softmax(q k^T / sqrt(d)) v` per head.
+    ///
+    /// `qkv` is `[images, tokens, 3 * hidden]`, and `out` `[images, queries, hidden]`. `query_bias` is added to the
+    /// queries; keys need no bias, since it would move all scores of a query alike, which softmax does not see, and the
+    /// values' bias passes through to the next product, whose bias holds it.
+    pub(super) fn apply(self, qkv: &[f32], query_bias: Option<&[f32]>, out: &mut [f32]) {
+        let per_image = (self.tokens * 3 * self.hidden, self.queries * self.hidden);
+        let images = qkv.par_chunks_exact(per_image.0).zip(out.par_chunks_exact_mut(per_image.1));
+        images.for_each_init(|| Scratch::new(self), |scratch, (qkv, out)| self.image(qkv, query_bias, scratch, out));
+    }
+
+    fn image(self, qkv: &[f32], query_bias: Option<&[f32]>, scratch: &mut Scratch, out: &mut [f32]) {
+        let Self { tokens, hidden, heads, queries } = self;
+        let (size, stride) = (hidden / heads, 3 * hidden);
+        let scale = 1.0 / (size as f32).sqrt();
+        for head in 0..heads {
+            let start = head * size;
+            let bias = query_bias.map(|bias| &bias[start..start + size]);
+            for (row, query) in scratch.query.chunks_exact_mut(size).enumerate() {
+                let from = &qkv[row * stride + start..][..size];
+                match bias {
+                    Some(bias) => query.iter_mut().zip(from).zip(bias).for_each(|((q, x), b)| *q = (x + b) * scale),
+                    None => query.iter_mut().zip(from).for_each(|(q, x)| *q = x * scale),
+                }
+            }
+            let query = Matrix::new(&scratch.query, queries, size, size);
+            let keys = Matrix::new(&qkv[hidden + start..], tokens, size, stride);
+            multiply(query, keys.transposed(), &mut scratch.scores, tokens, Output::Write, Threads::One);
+            Arch::new().dispatch(
+                #[inline(always)]
+                || scratch.scores.chunks_exact_mut(tokens).for_each(softmax),
+            );
+            let weights = Matrix::new(&scratch.scores, queries, tokens, tokens);
+            let values = Matrix::new(&qkv[2 * hidden + start..], tokens, size, stride);
+            multiply(weights, values, &mut out[start..], hidden, Output::Write, Threads::One);
+        }
+    }
+}
+
+/// What one image's attention needs besides input and output, reused from head to head.
+struct Scratch {
+    /// `[queries, head size]`.
+    query: Vec<f32>,
+    /// `[queries, tokens]`.
+    scores: Vec<f32>,
+}
+
+impl Scratch {
+    fn new(shape: Attention) -> Self {
+        let size = shape.hidden / shape.heads;
+        Self { query: vec![0.0; shape.queries * size], scores: vec![0.0; shape.queries * shape.tokens] }
+    }
+}
+
+/// e^x of each number over the sum of all, after subtracting the largest.
+#[inline(always)]
+fn softmax(row: &mut [f32]) {
+    let largest = max(row);
+    for x in &mut *row {
+        *x = exp(*x - largest);
+    }
+    let scale = 1.0 / sum(row, |x| x);
+    for x in row {
+        *x *= scale;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_that_matches_one_key_returns_its_value() {
+        // Two heads of two numbers; three tokens. Each head's query of token 0 points at another token's key.
+        let shape = Attention { tokens: 3, hidden: 4, heads: 2, queries: 1 };
+        let q = [[50.0, 0.0, 0.0, 50.0], [0.0; 4], [0.0; 4]];
+        let k = [[0.0; 4], [9.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 9.0]];
+        let v = [[7.0; 4], [1.0, 2.0, 7.0, 7.0], [7.0, 7.0, 3.0, 4.0]];
+        let qkv: Vec<f32> = (0..3).flat_map(|t| [q[t], k[t], v[t]].concat()).collect();
+        let mut out = [0.0; 4];
+        shape.apply(&qkv, None, &mut out);
+        assert_eq!(out, [1.0, 2.0, 3.0, 4.0]);
+    }
+
+    #[test]
+    fn softmax_sums_to_one_however_large_the_scores() {
+        let mut row: Vec<f32> = (0..50).map(|i| 1e4 + i as f32).collect();
+        softmax(&mut row);
+        assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+    }
+}

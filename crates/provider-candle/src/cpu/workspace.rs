@@ -1,0 +1,56 @@
+//! Buffers that one pass computes in, kept from call to call: fresh memory for every layer would cost a page fault per
+//! four kilobytes, which is as much as some of the kernels.
+
+use std::sync::{Mutex, PoisonError};
+
+/// The buffers of one pass. Their contents between uses mean nothing.
+#[derive(Debug, Default)]
+pub(super) struct Workspace {
+    /// Normalised pixels, `[images, 3, height, width]`.
+    pub(super) pixels: Vec<f32>,
+    /// The residual stream, `[images, tokens, hidden]`.
+    pub(super) stream: Vec<f32>,
+    /// As wide as the stream: norms, features of the stem, answers of attention, pooled vectors.
+    pub(super) narrow: Vec<f32>,
+    /// The widest: patches, queries-keys-values, the middle of the MLP.
+    pub(super) wide: Vec<f32>,
+}
+
+/// The first `len` numbers of `buffer`, which grows if it must.
+pub(super) fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+    &mut buffer[..len]
+}
+
+/// Workspaces that wait for the next pass; there are as many as passes ever ran at once.
+#[derive(Debug, Default)]
+pub(super) struct Workspaces(Mutex<Vec<Workspace>>);
+
+impl Workspaces {
+    /// Runs `pass` with a workspace of its own.
+    pub(super) fn with<R>(&self, pass: impl FnOnce(&mut Workspace) -> R) -> R {
+        let waiting = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut workspace = waiting().pop().unwrap_or_default();
+        let result = pass(&mut workspace);
+        waiting().push(workspace);
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workspace_is_used_again_and_two_at_once_are_two() {
+        let workspaces = Workspaces::default();
+        workspaces.with(|first| {
+            sized(&mut first.wide, 10).fill(1.0);
+            workspaces.with(|second| assert!(second.wide.is_empty()));
+        });
+        assert_eq!(workspaces.0.lock().unwrap().len(), 2);
+        workspaces.with(|again| assert_eq!(again.wide.len(), 10));
+    }
+}

@@ -1,0 +1,78 @@
+//! The devices of this build, and the number types that each computes in.
+
+use imbed_core::{Device, Error, ErrorKind, Result, options::Dtype};
+
+/// Device families that this build can use, the preferred first.
+pub(crate) fn families() -> &'static [&'static str] {
+    match (cfg!(feature = "cuda"), cfg!(feature = "metal")) {
+        (true, true) => &["cuda", "metal", "cpu"],
+        (true, false) => &["cuda", "cpu"],
+        (false, true) => &["metal", "cpu"],
+        (false, false) => &["cpu"],
+    }
+}
+
+/// Refuses a number type that none of `families` computes in.
+pub(crate) fn check_dtype(dtype: Option<Dtype>, families: &[&str]) -> Result<()> {
+    match dtype {
+        Some(dtype) if dtype != Dtype::F32 && families == ["cpu"] => {
+            Err(Error::new(ErrorKind::BadOption, format!("dtype '{dtype}' cannot be computed on the CPU"))
+                .hint("use f32, or a GPU with a build that has the Cargo feature 'cuda' or 'metal'"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Candle's handle of `device`.
+pub(crate) fn open(device: Device) -> Result<candle_core::Device> {
+    let opened = match device {
+        Device::Cpu => return Ok(candle_core::Device::Cpu),
+        Device::Cuda(index) if cfg!(feature = "cuda") => candle_core::Device::new_cuda(index),
+        Device::Metal(index) if cfg!(feature = "metal") => candle_core::Device::new_metal(index),
+        Device::Cuda(_) | Device::Metal(_) => {
+            let family = device.family();
+            let message =
+                format!("the device {device} cannot be used: this build of the provider candle has no {family}");
+            return Err(Error::new(ErrorKind::Device, message)
+                .hint(format!("build with the Cargo feature '{family}', or use --device cpu")));
+        }
+    };
+    opened.map_err(|e| {
+        Error::new(ErrorKind::Device, format!("the device {device} cannot be opened: {e}"))
+            .hint("check that the driver is installed and the device visible, or use --device cpu")
+            .source(e)
+    })
+}
+
+/// What a failure of candle means: memory that ran out can be helped by a smaller batch.
+pub(crate) fn failed(error: candle_core::Error) -> Error {
+    let message = error.to_string();
+    let lower = message.to_ascii_lowercase();
+    // CUDA says CUDA_ERROR_OUT_OF_MEMORY, Metal and the drivers write it out.
+    let kind = if lower.contains("out of memory") || lower.contains("out_of_memory") {
+        ErrorKind::OutOfMemory
+    } else {
+        ErrorKind::Model
+    };
+    Error::new(kind, format!("the forward pass failed: {message}")).source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_ran_out_is_told_apart() {
+        let error = |text: &str| failed(candle_core::Error::Msg(text.to_owned())).kind();
+        assert_eq!(error("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")"), ErrorKind::OutOfMemory);
+        assert_eq!(error("shape mismatch"), ErrorKind::Model);
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn a_device_that_the_build_lacks_names_the_feature() {
+        let error = open(Device::Cuda(0)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Device);
+        assert!(error.hint_text().unwrap().contains("'cuda'"));
+    }
+}

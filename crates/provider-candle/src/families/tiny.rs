@@ -1,0 +1,97 @@
+//! `imbed/tiny`, the built-in model: four strided convolutions, a small transformer over the 4 x 4 positions that are
+//! left, the mean of its tokens, a projection, unit length. `models/tiny/model.py` trains it and describes it exactly.
+
+use imbed_core::{Result, options::Pooling};
+use serde_json::Value;
+
+use super::{Family, config::Config, no_such_pooling, reader::Reader};
+use crate::{
+    architecture::{Architecture, HeadShape, StemShape},
+    model::{Block, ConvStage, Stem, VisionTransformer},
+    weights::Checkpoint,
+};
+
+/// Reads a config; absent keys have the built-in model's values.
+pub(super) fn describe(config: &Value, pooling: Option<Pooling>) -> Result<Architecture> {
+    if let Some(pooling) = pooling {
+        return Err(no_such_pooling("imbed/tiny, whose projection reads the mean", pooling, &[]));
+    }
+    let config = Config(config);
+    config.require_rgb()?;
+    let pairs = config.sizes("residual_blocks")?;
+    let channels = config.sizes("stem_channels")?;
+    let stages = channels.into_iter().zip(pairs.into_iter().chain(std::iter::repeat(0))).collect();
+    let head = HeadShape { width: config.size("projection_dim", 256)?, bias: true, activation: None };
+    Ok(Architecture {
+        family: Family::Tiny,
+        image: config.size_2d("image_size", 64)?,
+        stem: StemShape::Convolutions(stages),
+        class_token: false,
+        hidden: config.size("hidden_size", 256)?,
+        intermediate: config.size("intermediate_size", 1024)?,
+        layers: config.size("num_hidden_layers", 4)?,
+        heads: config.size("num_attention_heads", 4)?,
+        activation: config.activation("hidden_act", "gelu")?,
+        norm_eps: config.number("layer_norm_eps", 1e-6)?,
+        qkv_bias: true,
+        pooling: Pooling::Mean,
+        poolings: vec![],
+        head: Some(head),
+        normalized: true,
+    })
+}
+
+/// Reads all tensors.
+pub(super) fn load(
+    shape: &Architecture,
+    stages: &[(usize, usize)],
+    mut checkpoint: Checkpoint,
+) -> Result<VisionTransformer> {
+    let hidden = shape.hidden;
+    let mut blocks = Vec::new();
+    for i in 0..shape.layers {
+        blocks.push(block(shape, &mut Reader::new(&mut checkpoint, format!("blocks.{i}.")))?);
+    }
+    let mut read = Reader::new(&mut checkpoint, "");
+    let grid = [shape.tokens(), hidden];
+    let model = VisionTransformer {
+        architecture: shape.clone(),
+        stem: Stem::Convolutions(stem(stages, &mut read)?),
+        class_token: None,
+        positions: read.tensor("position_embedding", &grid, &grid)?,
+        pre_norm: None,
+        blocks,
+        post_norm: read.norm("norm", hidden)?,
+        head: Some(read.linear("projection", shape.width(), hidden, true)?),
+    };
+    checkpoint.finish(|_| false)?;
+    Ok(model)
+}
+
+/// The residual pairs are numbered through all stages.
+fn stem(stages: &[(usize, usize)], read: &mut Reader<'_>) -> Result<Vec<ConvStage>> {
+    let (mut stem, mut from, mut number) = (Vec::new(), 3, 0);
+    for (i, &(to, count)) in stages.iter().enumerate() {
+        let mut stage = ConvStage { down: read.conv(&format!("stem.{i}"), to, from)?, pairs: Vec::new() };
+        for _ in 0..count {
+            let first = read.conv(&format!("residual.{number}.conv1"), to, to)?;
+            stage.pairs.push((first, read.conv(&format!("residual.{number}.conv2"), to, to)?));
+            number += 1;
+        }
+        stem.push(stage);
+        from = to;
+    }
+    Ok(stem)
+}
+
+fn block(shape: &Architecture, read: &mut Reader<'_>) -> Result<Block> {
+    let (hidden, middle) = (shape.hidden, shape.intermediate);
+    Ok(Block {
+        norm1: read.norm("norm1", hidden)?,
+        qkv: read.linear("qkv", 3 * hidden, hidden, shape.qkv_bias)?,
+        out: read.linear("proj", hidden, hidden, true)?,
+        norm2: read.norm("norm2", hidden)?,
+        fc1: read.linear("fc1", middle, hidden, true)?,
+        fc2: read.linear("fc2", hidden, middle, true)?,
+    })
+}

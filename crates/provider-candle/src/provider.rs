@@ -1,0 +1,82 @@
+//! The provider as the registry sees it.
+
+use std::sync::Arc;
+
+use imbed_core::{EmbedOptions, ImageEmbedderDescriptor, ModelInfo, Provider, Result};
+
+use crate::{descriptor::CandleDescriptor, source::BUILTIN};
+
+/// Local models in pure Rust; registered as `candle`, alias `transformers`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CandleProvider;
+
+impl Provider for CandleProvider {
+    fn name(&self) -> &'static str {
+        crate::NAME
+    }
+
+    fn aliases(&self) -> &[&str] {
+        &["transformers"]
+    }
+
+    fn summary(&self) -> &'static str {
+        "local CLIP and ViT checkpoints and the built-in imbed/tiny, in pure Rust"
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    fn models(&self) -> Vec<ModelInfo> {
+        let Ok(tiny) = CandleDescriptor::new(BUILTIN, &EmbedOptions::default()) else { return vec![] };
+        vec![ModelInfo {
+            name: BUILTIN.to_owned(),
+            dimensions: tiny.dimensions().size,
+            summary: "a small vision transformer inside the program: no files, no network, fast on any CPU".to_owned(),
+            builtin: true,
+        }]
+    }
+
+    fn accepts(&self) -> &'static str {
+        "a folder with config.json, preprocessor_config.json and model.safetensors"
+    }
+
+    fn default_model(&self) -> Option<&str> {
+        Some(BUILTIN)
+    }
+
+    fn builtin_model(&self) -> Option<&str> {
+        Some(BUILTIN)
+    }
+
+    fn image_embedder(&self, model: &str, options: &EmbedOptions) -> Result<Arc<dyn ImageEmbedderDescriptor>> {
+        Ok(Arc::new(CandleDescriptor::new(model, options)?))
+    }
+
+    fn restore(&self, config: &serde_json::Value) -> Result<Arc<dyn ImageEmbedderDescriptor>> {
+        Ok(Arc::new(CandleDescriptor::restore(config)?))
+    }
+}
+
+imbed_core::register_provider!(default_priority = 100, || Arc::new(CandleProvider));
+
+#[cfg(test)]
+mod tests {
+    use imbed_core::Registry;
+
+    use super::*;
+
+    #[test]
+    fn is_found_by_name_and_by_alias_and_comes_first() {
+        let registry = Registry::linked();
+        assert_eq!(registry.get("transformers").unwrap().name(), "candle");
+        assert_eq!(registry.default_provider().unwrap().name(), "candle");
+    }
+
+    #[test]
+    fn lists_the_built_in_model_with_its_width() {
+        let models = CandleProvider.models();
+        assert_eq!(models[0].name, "imbed/tiny");
+        assert_eq!(models[0].dimensions, 256);
+    }
+}

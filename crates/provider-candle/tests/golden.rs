@@ -1,0 +1,64 @@
+//! Vectors against those of the reference implementations, on given pixels: relative error at most 1e-4 in every row.
+
+mod support;
+
+use imbed_core::{EmbedOptions, InputSpec, options::Pooling};
+use support::{CHECKPOINTS, Golden, describe, embed, load, relative_error};
+
+const TOLERANCE: f64 = 1e-4;
+
+fn assert_golden(name: &str, vectors: &str, options: &EmbedOptions) {
+    let golden = Golden::of(name);
+    let descriptor = describe(name, options);
+    let embedder = load(&*descriptor);
+    let got = embed(&*embedder, &golden.pixels());
+    let expected = golden.vectors(vectors).unwrap();
+    assert_eq!(descriptor.dimensions().size, embedder.width());
+    let error = relative_error(&got, &expected, embedder.width());
+    assert!(error <= TOLERANCE, "{name}, {vectors}: relative error {error:e}");
+}
+
+#[test]
+fn every_checkpoint_gives_the_vectors_of_transformers() {
+    for name in CHECKPOINTS {
+        assert_golden(name, "embedding", &EmbedOptions::default());
+    }
+}
+
+#[test]
+fn every_pooling_gives_the_vectors_of_transformers() {
+    for (name, poolings) in [
+        ("vit", vec![Pooling::Pooler, Pooling::Cls, Pooling::Mean]),
+        ("vit-bf16-sharded", vec![Pooling::Cls, Pooling::Mean]),
+    ] {
+        assert_eq!(describe(name, &EmbedOptions::default()).capability().poolings, poolings);
+        for pooling in poolings {
+            assert_golden(name, &pooling.to_string(), &EmbedOptions { pooling: Some(pooling), ..Default::default() });
+        }
+    }
+}
+
+#[test]
+fn the_built_in_model_gives_the_vectors_of_its_trainer() {
+    assert_golden("imbed/tiny", "embedding", &EmbedOptions::default());
+}
+
+#[test]
+fn the_golden_vectors_tell_images_apart() {
+    for name in CHECKPOINTS {
+        let width = describe(name, &EmbedOptions::default()).dimensions().size;
+        let vectors = Golden::of(name).vectors("embedding").unwrap();
+        let (first, others) = vectors.split_at(width);
+        for other in others.chunks_exact(width) {
+            assert!(relative_error(other, first, width) > 0.1, "{name}: two images with nearly the same vector");
+        }
+    }
+}
+
+#[test]
+fn the_input_is_what_the_preprocessor_config_says() {
+    let descriptor = describe("vit-bf16-sharded", &EmbedOptions::default());
+    let InputSpec::Pixels(preprocess) = descriptor.input() else { panic!("not pixels") };
+    let size = preprocess.output_size().unwrap();
+    assert_eq!((size.height, size.width), (24, 40));
+}
