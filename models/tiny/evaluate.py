@@ -1,7 +1,8 @@
 """1-nearest-neighbour class accuracy, leave one out, by cosine, of an exported model or of trained weights.
 
     python evaluate.py --model DIR --data DIR              the exported folder: f16 weights, f32 arithmetic
-    python evaluate.py --weights RUN/final.pt --data DIR   the trained weights before export: f32
+    python evaluate.py --weights RUN/final.pt --data DIR   the trained weights before export: f32; with --cache DIR, whitened
+                                                           as `export.py` does
     python evaluate.py --pixels --data DIR                 16x16 raw pixels, the mean image removed, for comparison
 
 --set names the parquet file in --data (columns `image`, `label`); the default is `caltech101-40`, which is never trained on.
@@ -65,6 +66,7 @@ def main():
     what.add_argument("--model")
     what.add_argument("--weights")
     what.add_argument("--pixels", action="store_true")
+    args.add_argument("--cache")
     args.add_argument("--data", required=True)
     args.add_argument("--set", default="caltech101-40")
     args.add_argument("--resize", type=int)
@@ -90,6 +92,10 @@ def main():
 
             model = Tiny().eval()
             model.load_state_dict(torch.load(args.weights, weights_only=True, map_location="cpu")["average"])
+            if args.cache:
+                from export import whiten
+
+                whiten(model, np.array(np.load(os.path.join(args.cache, "images.npy"), mmap_mode="r")[:6000]))
         e = embed(model, images)
     print(f"{args.set}: {len(labels)} images, {len(set(labels))} classes, 1-NN accuracy {nearest(e, labels):.4f}")
 

@@ -1,18 +1,27 @@
 """Writes a trained model as a folder in a Hugging Face checkpoint's layout.
 
-    python export.py --weights RUN/final.pt --out DIR
+    python export.py --weights RUN/final.pt --cache DIR --out DIR
 
 --weights is `final.pt` or `checkpoint.pt` of `train.py`. The folder gets `config.json`, `preprocessor_config.json` and
 `model.safetensors`: BatchNorm folded into the convolutions, tensors named as in `model.py`, f16.
+
+--cache, `teacher.py`'s folder, is for the last step of all, a change of the final linear layer: over the first 6,000 training
+images its output's mean is taken away, and each principal axis is divided by variance^(WHITEN / 2). The student errs towards
+the mean, most along the axes that are hardest to predict, and this gives them back some of their weight: 1-nearest-neighbour
+accuracy on `tiny-imagenet-val.parquet` rises by about 1.5 points (WHITEN = 0, 0.15, 0.3, 0.5 and 0.75 were tried on it). The
+256 outputs come out in falling order of their variance.
 """
 import argparse
 import json
 import os
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from model import MEAN, STD, Folded, Tiny
+from model import MEAN, STD, Folded, Tiny, normalise
+
+WHITEN = 0.5
 
 CONFIG = {
     "model_type": "imbed_tiny",
@@ -55,6 +64,22 @@ def fold(part):
 
 
 @torch.no_grad()
+def whiten(model, images):
+    """Changes model.head as the text above says; images u8 [N, 64, 64, 3]."""
+    out = []
+    for i in range(0, len(images), 100):
+        out.append(model(normalise(torch.from_numpy(images[i : i + 100]).permute(0, 3, 1, 2).float() / 255)))
+    out = torch.cat(out).double()
+    mean = out.mean(0)
+    variance, axes = torch.linalg.eigh((out - mean).T @ (out - mean) / len(out))
+    variance, axes = variance.flip(0), axes.flip(1)
+    change = axes * (variance / variance[0]) ** (-WHITEN / 2)
+    weight, bias = model.head.weight.double(), model.head.bias.double()
+    model.head.weight.copy_(change.T @ weight)
+    model.head.bias.copy_((bias - mean) @ change)
+
+
+@torch.no_grad()
 def folded(model):
     """The exported tensors, f32, by name, of a trained Tiny."""
     out = {}
@@ -87,12 +112,15 @@ def load(folder, dtype=torch.float32):
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--weights", help="left out: random weights, for trying out a port")
+    args.add_argument("--cache", help="left out: the final linear layer stays as it was trained")
     args.add_argument("--out", required=True)
     args = args.parse_args()
     torch.manual_seed(0)
     model = Tiny().eval()
     if args.weights:
         model.load_state_dict(torch.load(args.weights, weights_only=True, map_location="cpu")["average"])
+    if args.cache:
+        whiten(model, np.array(np.load(os.path.join(args.cache, "images.npy"), mmap_mode="r")[:6000]))
     os.makedirs(args.out, exist_ok=True)
     tensors = {k: v.half() for k, v in folded(model).items()}
     save_file(tensors, os.path.join(args.out, "model.safetensors"), metadata={"format": "pt"})
@@ -107,7 +135,9 @@ def main():
         a = torch.nn.functional.normalize(model(x), dim=1)
         b = load(args.out)(x)
     count = sum(v.numel() for v in tensors.values())
-    size = os.path.getsize(os.path.join(args.out, "model.safetensors"))
+    file = os.path.join(args.out, "model.safetensors")
+    os.chmod(file, 0o644)
+    size = os.path.getsize(file)
     print(f"{count} parameters, {size} bytes, least cosine to the unfolded f32 model {float((a * b).sum(1).min()):.6f}")
 
 

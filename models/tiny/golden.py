@@ -6,6 +6,7 @@ Keys: `pixels` u8 [4, 64, 64, 3], RGB, after resize and crop; `embedding` f32 [4
 f16 weights. The images are drawn here, not taken from any data set: gradients, shapes and noise, then their preprocessing.
 """
 import argparse
+import os
 
 import numpy as np
 import torch
@@ -40,6 +41,7 @@ def main():
     with torch.no_grad():
         embedding = load(args.model)(normalise(pixels.permute(0, 3, 1, 2).float() / 255))
     save_file({"pixels": pixels.contiguous(), "embedding": embedding.contiguous()}, args.out)
+    os.chmod(args.out, 0o644)
     print(pixels.shape, embedding.shape, "cosines", (embedding @ embedding.T)[0].tolist())
 
 

@@ -6,7 +6,19 @@
 use imbed_core::{Error, ErrorKind, Requirements, Result, options::Pooling};
 use serde::{Deserialize, Serialize};
 
-use crate::{activation::Activation, families::Family};
+use crate::activation::Activation;
+
+/// A family of checkpoints, by its config's `model_type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Family {
+    /// The vision tower of a `clip` or `clip_vision_model` checkpoint.
+    Clip,
+    /// `vit`.
+    Vit,
+    /// `imbed_tiny`, the built-in model.
+    Tiny,
+}
 
 /// What a config says about a vision transformer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! The families of models: how each one's config and tensor names map onto the shared parts.
 //!
-//! To add one: a file here with `describe` and `load`, a variant of [`Family`], and a line in each `match` below.
+//! To add one: a file here with `describe` and `load`, a variant of `Family`, and a line in each `match` below.
 
 mod clip;
 mod config;
@@ -9,26 +9,13 @@ mod tiny;
 mod vit;
 
 use imbed_core::{Error, ErrorKind, Result, options::Pooling};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    architecture::{Architecture, StemShape},
+    architecture::{Architecture, Family, StemShape},
     model::VisionTransformer,
     weights::Checkpoint,
 };
-
-/// A family of checkpoints, by its config's `model_type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Family {
-    /// The vision tower of a `clip` or `clip_vision_model` checkpoint.
-    Clip,
-    /// `vit`.
-    Vit,
-    /// `imbed_tiny`, the built-in model.
-    Tiny,
-}
 
 /// Every `model_type` that is known.
 const MODEL_TYPES: &[(&str, Family)] =

@@ -6,9 +6,9 @@
 use imbed_core::{Result, options::Pooling};
 use serde_json::Value;
 
-use super::{Family, config::Config, no_such_pooling, reader::Reader};
+use super::{config::Config, no_such_pooling, reader::Reader};
 use crate::{
-    architecture::{Architecture, HeadShape, StemShape},
+    architecture::{Architecture, Family, HeadShape, StemShape},
     model::{Block, Linear, Stem, VisionTransformer},
     weights::Checkpoint,
 };
