@@ -22,7 +22,7 @@ struct Args {
 enum Task {
     /// Runs every check: format, lints, tests, docs, licences, and the README's first command.
     Test(test::Args),
-    /// Makes the golden files again, with PyTorch and transformers.
+    /// Makes the golden files again, with `PyTorch` and transformers.
     Fixtures(fixtures::Args),
 }
 

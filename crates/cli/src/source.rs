@@ -4,6 +4,7 @@
 //! patterns expanded, tables opened and their image column chosen. [`Source::into_chunks`] then reads in pieces that are
 //! bounded in rows and bytes.
 
+mod batches;
 mod carry;
 mod chunk;
 mod column;

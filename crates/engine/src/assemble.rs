@@ -1,72 +1,16 @@
 //! The end of the pipeline: vectors find their rows, and chunks leave whole and in order.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 
 use arrow_array::RecordBatch;
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
-use crossbeam_channel::Sender;
-use imbed_core::{Error, Result, arrow::embeddings_from_parts, options::OnError};
+use imbed_core::{Result, arrow::embeddings_from_parts};
 
 use crate::{
-    batch::Slot,
     budget::Budget,
-    feed::Source,
-    metrics::Metrics,
     output::{EmbeddedChunk, RowError},
+    report::Event,
 };
-
-/// What the stages tell the assembler.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// A chunk entered; sent before any of its rows.
-    Start { batch: RecordBatch, source: Arc<Source> },
-    /// A row without an image.
-    Null(Slot),
-    /// A row that failed and becomes null.
-    Failed { chunk: u64, error: RowError },
-    /// Vectors, `[slots, size]`, row-major.
-    Vectors { slots: Vec<Slot>, vectors: Vec<f32> },
-    /// The run ends with this error.
-    Fatal(Error),
-}
-
-/// How the stages report rows: the one place that knows what a failing row does. Every method is `false` once the run is
-/// over.
-#[derive(Debug)]
-pub(crate) struct Report {
-    pub(crate) events: Sender<Event>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) on_error: OnError,
-}
-
-impl Report {
-    pub(crate) fn null(&self, slot: &Slot) -> bool {
-        self.metrics.add_null();
-        self.events.send(Event::Null(slot.clone())).is_ok()
-    }
-
-    pub(crate) fn failed(&self, slot: &Slot, error: Error) -> bool {
-        self.metrics.add_error(error.kind());
-        let error = slot.source.row_error(slot.row, error);
-        match self.on_error {
-            OnError::Raise => return self.fatal(error.into_error()),
-            OnError::Log => tracing::warn!("{error}"),
-            OnError::Ignore => {}
-        }
-        self.events.send(Event::Failed { chunk: slot.source.chunk, error }).is_ok()
-    }
-
-    pub(crate) fn vectors(&self, slots: Vec<Slot>, vectors: Vec<f32>) -> bool {
-        self.metrics.add_embedded(slots.len());
-        self.events.send(Event::Vectors { slots, vectors }).is_ok()
-    }
-
-    pub(crate) fn fatal(&self, error: Error) -> bool {
-        // A failed send means that the run ended before, with another error or by the caller's wish.
-        let _ = self.events.send(Event::Fatal(error));
-        false
-    }
-}
 
 /// Chunks that are not whole yet, in input order.
 #[derive(Debug)]

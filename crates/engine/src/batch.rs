@@ -1,11 +1,11 @@
 //! The middle stage: prepared rows, back in input order, become batches of consecutive rows.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use crossbeam_channel::{Receiver, Sender};
 use imbed_core::{EncodedImage, Error, ErrorKind, ImageBatch, PixelBatch, Result};
 
-use crate::{assemble::Report, budget::Budget, feed::Source, prepare::Prepared};
+use crate::{budget::Budget, prepare::Prepared, report::Report, rows::Slot};
 
 /// A row that left the preparing stage.
 #[derive(Debug)]
@@ -13,13 +13,6 @@ pub(crate) struct Done {
     pub(crate) sequence: u64,
     pub(crate) slot: Slot,
     pub(crate) result: Result<Option<Prepared>>,
-}
-
-/// Where a row's vector belongs.
-#[derive(Debug, Clone)]
-pub(crate) struct Slot {
-    pub(crate) source: Arc<Source>,
-    pub(crate) row: usize,
 }
 
 /// The images of one call of the model.

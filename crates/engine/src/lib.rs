@@ -31,7 +31,9 @@ mod output;
 mod plan;
 mod prepare;
 mod provenance;
+mod report;
 mod resources;
+mod rows;
 mod stream;
 
 pub use cancel::CancelHandle;

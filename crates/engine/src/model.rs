@@ -10,12 +10,12 @@ use crossbeam_channel::Receiver;
 use imbed_core::{ErrorKind, Result};
 
 use crate::{
-    assemble::Report,
     batch::Batch,
     budget::Budget,
     cancel::CancelHandle,
     finish::Finish,
     metrics::{Metrics, Stage},
+    report::Report,
 };
 
 pub(crate) use call::Caller;

@@ -15,10 +15,10 @@ use imbed_core::{
 };
 
 use crate::{
-    feed::Source,
     input::Images,
     load::panicked,
     metrics::{Metrics, Stage},
+    rows::Source,
 };
 
 /// A row that is ready for the model.

@@ -11,11 +11,11 @@ use imbed_core::{Device, Execution, ImageEmbedderDescriptor, Result};
 use tokio::runtime::Runtime;
 
 use crate::{
-    assemble::{Assembler, Event, Report},
-    batch::{Batcher, Done, Slot},
+    assemble::Assembler,
+    batch::{Batcher, Done},
     budget::Budget,
     cancel::CancelHandle,
-    feed::{Job, feed},
+    feed::feed,
     finish::Finish,
     gpu::Lease,
     input::Chunk,
@@ -25,6 +25,8 @@ use crate::{
     output::EmbeddedChunk,
     plan::Plan,
     prepare::Preparer,
+    report::{Event, Report},
+    rows::{Job, Slot},
 };
 
 /// Reports that may wait for the caller to take its next chunk.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use console::style;
 use imbed::{
@@ -66,6 +66,9 @@ pub(crate) fn run(args: &EmbedArgs) -> Outcome {
     }
     .go(&engine, source)
 }
+
+/// Why a row is null that did not fail, for the column of reasons.
+const NO_IMAGE: &str = "null: the input has no image in this row";
 
 /// A run that has begun.
 struct Run<'a> {
@@ -142,15 +145,18 @@ impl Run<'_> {
     fn output(&self, chunk: EmbeddedChunk) -> Result<RecordBatch> {
         let rows = chunk.batch.num_rows();
         let mut columns = chunk.batch.columns().to_vec();
-        columns.push(Arc::new(chunk.embeddings));
         if self.args.failures.errors_column.is_some() {
-            let mut reasons: Vec<Option<String>> = vec![None; rows];
+            let reason = |row| chunk.embeddings.is_null(row).then(|| NO_IMAGE.to_owned());
+            let mut reasons: Vec<Option<String>> = (0..rows).map(reason).collect();
             for error in &chunk.errors {
                 if let Some(reason) = reasons.get_mut(error.row) {
                     *reason = Some(format!("{}: {}", error.error.kind(), error.error.message()));
                 }
             }
+            columns.push(Arc::new(chunk.embeddings));
             columns.push(Arc::new(StringArray::from(reasons)) as ArrayRef);
+        } else {
+            columns.push(Arc::new(chunk.embeddings));
         }
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
             .map_err(|e| Error::new(ErrorKind::Internal, format!("the output does not fit its schema: {e}")).source(e))

@@ -7,7 +7,7 @@ use arrow_cast::{can_cast_types, cast};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use imbed::core::{Error, ErrorKind, Result, arrow::StringsColumn};
 
-use super::{PATH_COLUMN, table::unreadable};
+use super::{PATH_COLUMN, batches::unreadable};
 
 /// The schema of what is carried to the output, and whether its first column is the key.
 pub(super) struct Carry {

@@ -15,11 +15,8 @@ use imbed::{
 };
 
 use super::{
-    Chunks, PATH_COLUMN, PATHS_PER_CHUNK,
-    carry::Carry,
-    column::ImageColumn,
-    files::Paths,
-    table::{Table, unreadable},
+    Chunks, PATH_COLUMN, PATHS_PER_CHUNK, batches::unreadable, carry::Carry, column::ImageColumn, files::Paths,
+    table::Table,
 };
 use crate::args::InputArgs;
 

@@ -10,7 +10,7 @@ use arrow_csv::{ReaderBuilder, reader::Format};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use imbed::core::{Error, Result};
 
-use super::table::{Batches, MAX_ROWS, Opened, unreadable};
+use super::batches::{Batches, MAX_ROWS, Opened, unreadable};
 
 pub(super) fn open(path: &Path, delimiter: u8) -> Result<Opened> {
     let format = Format::default().with_header(true).with_delimiter(delimiter);

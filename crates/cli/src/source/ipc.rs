@@ -11,7 +11,7 @@ use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_schema::ArrowError;
 use imbed::core::{Error, Result};
 
-use super::table::{Batches, Opened, rows_per_batch, unreadable};
+use super::batches::{Batches, Opened, rows_per_batch, unreadable};
 
 /// How a file in the file format begins; a stream begins with a message.
 const MAGIC: &[u8; 6] = b"ARROW1";

@@ -6,7 +6,7 @@ use arrow_json::{ReaderBuilder, reader::infer_json_schema};
 use arrow_schema::SchemaRef;
 use imbed::core::{Error, Result};
 
-use super::table::{Batches, MAX_ROWS, Opened, unreadable};
+use super::batches::{Batches, MAX_ROWS, Opened, unreadable};
 
 pub(super) fn open(path: &Path) -> Result<Opened> {
     let (schema, rows) = infer_json_schema(file(path)?, None).map_err(unreadable)?;

@@ -12,7 +12,7 @@ use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::{DataType, Field, Schema};
 use imbed::core::{Error, ErrorKind, Result};
 
-use super::table::{Batches, MAX_ROWS, Opened, unreadable};
+use super::batches::{Batches, MAX_ROWS, Opened, unreadable};
 
 /// The name that the column of vectors is given; the format has none.
 const COLUMN: &str = "embedding";

@@ -8,7 +8,7 @@ use parquet::{
     file::metadata::ParquetMetaData,
 };
 
-use super::table::{Batches, Opened, rows_per_batch, unreadable};
+use super::batches::{Batches, Opened, rows_per_batch, unreadable};
 
 pub(super) fn open(path: &Path) -> Result<Opened> {
     let builder = builder(path)?;

@@ -1,0 +1,66 @@
+//! What the stages say of their rows.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use crossbeam_channel::Sender;
+use imbed_core::{Error, options::OnError};
+
+use crate::{
+    metrics::Metrics,
+    output::RowError,
+    rows::{Slot, Source},
+};
+
+/// What the stages tell the assembler.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A chunk entered; sent before any of its rows.
+    Start { batch: RecordBatch, source: Arc<Source> },
+    /// A row without an image.
+    Null(Slot),
+    /// A row that failed and becomes null.
+    Failed { chunk: u64, error: RowError },
+    /// Vectors, `[slots, size]`, row-major.
+    Vectors { slots: Vec<Slot>, vectors: Vec<f32> },
+    /// The run ends with this error.
+    Fatal(Error),
+}
+
+/// How the stages report rows: the one place that knows what a failing row does. Every method is `false` once the run is
+/// over.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) events: Sender<Event>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) on_error: OnError,
+}
+
+impl Report {
+    pub(crate) fn null(&self, slot: &Slot) -> bool {
+        self.metrics.add_null();
+        self.events.send(Event::Null(slot.clone())).is_ok()
+    }
+
+    pub(crate) fn failed(&self, slot: &Slot, error: Error) -> bool {
+        self.metrics.add_error(error.kind());
+        let error = slot.source.row_error(slot.row, error);
+        match self.on_error {
+            OnError::Raise => return self.fatal(error.into_error()),
+            OnError::Log => tracing::warn!("{error}"),
+            OnError::Ignore => {}
+        }
+        self.events.send(Event::Failed { chunk: slot.source.chunk, error }).is_ok()
+    }
+
+    pub(crate) fn vectors(&self, slots: Vec<Slot>, vectors: Vec<f32>) -> bool {
+        self.metrics.add_embedded(slots.len());
+        self.events.send(Event::Vectors { slots, vectors }).is_ok()
+    }
+
+    pub(crate) fn fatal(&self, error: Error) -> bool {
+        // A failed send means that the run ended before, with another error or by the caller's wish.
+        let _ = self.events.send(Event::Fatal(error));
+        false
+    }
+}

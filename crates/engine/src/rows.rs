@@ -1,0 +1,50 @@
+//! Rows on their way through the stages.
+
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use imbed_core::{Error, arrow::StringsColumn};
+
+use crate::{input::Images, output::RowError};
+
+/// The images of one chunk, shared by its rows on their way through the stages.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// Which chunk, from 0.
+    pub(crate) chunk: u64,
+    /// The chunk's first row in the whole input.
+    pub(crate) first_row: u64,
+    pub(crate) images: Images,
+    /// Text that names each row, if there is any.
+    pub(crate) labels: Option<ArrayRef>,
+    /// Bytes that the chunk holds of the budget until it leaves the pipeline.
+    pub(crate) bytes: usize,
+}
+
+impl Source {
+    /// Row `row`'s error, with its place in the whole input.
+    pub(crate) fn row_error(&self, row: usize, error: Error) -> RowError {
+        let labels = match (&self.labels, &self.images) {
+            (Some(labels), _) | (None, Images::Paths(labels)) => Some(labels),
+            _ => None,
+        };
+        let label = labels.and_then(|l| Some(StringsColumn::try_new(l).ok()?.get(row)?.to_owned()));
+        RowError { row, absolute_row: self.first_row + row as u64, label, error }
+    }
+}
+
+/// One row on its way to the preparing stage.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// Its place among all rows, which the batcher restores.
+    pub(crate) sequence: u64,
+    pub(crate) source: Arc<Source>,
+    pub(crate) row: usize,
+}
+
+/// Where a row's vector belongs.
+#[derive(Debug, Clone)]
+pub(crate) struct Slot {
+    pub(crate) source: Arc<Source>,
+    pub(crate) row: usize,
+}
