@@ -33,7 +33,7 @@ impl Default for DecodeOptions {
 /// Decodes an image of any [`Format`]; of animations and documents the first frame or page.
 ///
 /// The mode is the file's own where there is one for it: grey stays grey, 16 bits stay 16 bits, alpha stays. Palettes become
-/// RGB or RGBA, CMYK becomes RGB.
+/// RGB or RGBA, CMYK becomes RGB. A JPEG's samples are PIL's, bit for bit.
 ///
 /// Errors are of kind [`Decode`](ErrorKind::Decode) (damaged, cut off, not an image), [`Unsupported`](ErrorKind::Unsupported)
 /// (a format or variant that this build does not decode) or [`Limit`](ErrorKind::Limit). A JPEG counts as whole if its

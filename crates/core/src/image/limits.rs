@@ -40,6 +40,11 @@ impl Limits {
         within("pixels", pixels, self.max_pixels, "max-pixels").map_err(size)?;
         within("bytes once decoded", pixels.saturating_mul(bytes_per_pixel), self.max_alloc, "max-alloc").map_err(size)
     }
+
+    /// Refuses an image that takes `bytes` bytes beside its pixels to decode.
+    pub(crate) fn check_working_memory(&self, bytes: u64) -> Result<()> {
+        within("bytes beside the pixels", bytes, self.max_alloc, "max-alloc")
+    }
 }
 
 fn within(what: &str, value: u64, limit: u64, option: &str) -> Result<()> {

@@ -1,21 +1,49 @@
-//! JPEG, by the decoder that the `image` crate uses, without that crate's copies of the file and repeated headers.
+//! JPEG, decoded to the bytes that PIL gives.
+//!
+//! Models were trained on PIL's pixels, and PIL's are libjpeg-turbo's. How chroma is brought to full size and where sums are
+//! rounded is left open by the standard; decoders differ by a few steps of 255, which is enough to move a vector. So every
+//! step here is integer arithmetic that ends in the same bits: baseline, extended sequential and progressive coding with
+//! Huffman codes, 8 bits a sample, any sampling factors. Damage within a scan is passed over as libjpeg does. What libjpeg
+//! does and this does not: arithmetic and lossless coding, Motion JPEG without its tables, and the smoothing of progressive
+//! pictures whose last scans are missing.
+//!
+//! The path through the files: [`markers`] and [`tables`] read segments, [`decoder`] goes from one to the next. [`frame`] and
+//! [`scan`] are the headers, [`bits`] and [`huffman`] the entropy-coded data between them, [`sequential`] and [`progressive`]
+//! one block of it. [`one_scan`] or [`gathered`] go through all blocks, [`idct`] makes samples of each, in a [`plane`] for every
+//! component, and [`output`] makes pixels of those, by [`upsample`] and [`colour`].
 
-use zune_jpeg::{
-    JpegDecoder,
-    errors::DecodeErrors,
-    zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions},
-};
+#![allow(clippy::inline_always, reason = "a function is compiled for the widest vectors only where it is inlined")]
 
+mod bits;
+mod colour;
+mod decoder;
+mod frame;
+mod gathered;
+mod huffman;
+mod idct;
+mod markers;
+mod one_scan;
+mod output;
+mod plane;
+mod progressive;
+mod refusal;
+mod scan;
+mod sequential;
+mod tables;
+mod upsample;
+mod zigzag;
+
+use self::{decoder::Decoder, refusal::Refusal};
 use super::{DecodeOptions, failure};
 use crate::{
     Result,
     image::{Format, Image, Mode, Orientation, Samples},
 };
 
-const END_OF_IMAGE: u8 = 0xd9;
+const END_OF_IMAGE: u8 = markers::EOI;
 
 pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<(Image, Orientation)> {
-    // The decoder is lenient and fills what is missing with grey, so the end is looked for first.
+    // Decoding is lenient and fills what is missing with grey, so the end is looked for first.
     let ended;
     let file = match (ends(bytes), options.allow_truncated) {
         (true, _) => bytes,
@@ -25,37 +53,27 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<(Image, Or
             &ended
         }
     };
-    let failed = |e: DecodeErrors| match e {
-        DecodeErrors::Unsupported(what) => failure::unsupported(Format::Jpeg, &format!("{what:?}")),
-        DecodeErrors::ExhaustedData => failure::truncated(Format::Jpeg, bytes),
-        e => failure::damaged(Format::Jpeg, bytes, &format!("{e:?}")),
+    let failed = |refusal| match refusal {
+        Refusal::Truncated => failure::truncated(Format::Jpeg, bytes),
+        Refusal::Damaged(what) => failure::damaged(Format::Jpeg, bytes, &what),
+        Refusal::Unsupported(what) => failure::unsupported(Format::Jpeg, &what),
     };
 
-    // Sides are checked against our own limits below.
-    let decoder_options =
-        DecoderOptions::default().set_strict_mode(false).set_max_width(usize::MAX).set_max_height(usize::MAX);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(file), decoder_options);
-    decoder.decode_headers().map_err(failed)?;
-    let (Some((width, height)), Some(stored)) = (decoder.dimensions(), decoder.input_colorspace()) else {
-        return Err(failure::damaged(Format::Jpeg, bytes, "it has no frame header"));
-    };
-    let (mode, space) = match stored {
-        ColorSpace::Luma => (Mode::L, ColorSpace::Luma),
-        _ => (Mode::Rgb, ColorSpace::RGB),
-    };
+    let decoder = Decoder::new(file).map_err(failed)?;
+    let (width, height) = decoder.size();
+    let mode = if decoder.is_grey() { Mode::L } else { Mode::Rgb };
     options.limits.check_size(width as u32, height as u32, mode.channels() as u64)?;
-    decoder.set_options(decoder_options.jpeg_set_out_colorspace(space));
+    options.limits.check_working_memory(decoder.working_bytes())?;
     let orientation = orientation(&decoder);
-    let mut samples = vec![0; width * height * mode.channels()];
-    decoder.decode_into(&mut samples).map_err(failed)?;
+    let samples = decoder.decode(options.allow_truncated).map_err(failed)?;
     Ok((Image::new(mode, width as u32, height as u32, Samples::U8(samples))?, orientation))
 }
 
-fn orientation(decoder: &JpegDecoder<ZCursor<&[u8]>>) -> Orientation {
-    let exif = decoder.exif().and_then(|exif| image::metadata::Orientation::from_exif_chunk(exif));
+fn orientation(decoder: &Decoder<'_>) -> Orientation {
+    let exif = decoder.exif().and_then(image::metadata::Orientation::from_exif_chunk);
     match exif {
         Some(found) => Orientation::from_exif(found.to_exif().into()),
-        None => decoder.xmp().and_then(|xmp| Orientation::from_xmp(xmp)),
+        None => decoder.xmp().and_then(Orientation::from_xmp),
     }
     .unwrap_or_default()
 }

@@ -1,0 +1,160 @@
+//! JPEGs become Pillow's bytes. The expected ones are made by `fixtures/jpeg.py`.
+
+use imbed_core::{
+    ErrorKind,
+    image::{DecodeOptions, Limits, Mode, decode},
+};
+use proptest::prelude::*;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Golden {
+    pillow: String,
+    libjpeg_turbo: String,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    mode: Mode,
+    size: (u32, u32),
+    /// The CRC-32 of the pixels.
+    pixels: String,
+    /// In hexadecimal.
+    file: String,
+}
+
+impl Case {
+    fn bytes(&self) -> Vec<u8> {
+        let digits = self.file.as_bytes().as_chunks::<2>().0;
+        digits.iter().map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    }
+}
+
+fn golden() -> Golden {
+    serde_json::from_str(include_str!("fixtures/jpeg.json")).unwrap()
+}
+
+fn file(name: &str) -> Vec<u8> {
+    golden().cases.into_iter().find(|case| case.name == name).unwrap().bytes()
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc: u32, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+    })
+}
+
+/// Where the frame header's marker starts.
+fn frame(file: &[u8]) -> usize {
+    file.windows(2).position(|w| matches!(w, [0xff, 0xc0..=0xc2])).unwrap()
+}
+
+#[test]
+fn every_pixel_is_pillows() {
+    let golden = golden();
+    assert!(golden.cases.len() >= 34);
+    for case in &golden.cases {
+        let image = decode(&case.bytes(), &DecodeOptions::default()).unwrap();
+        let made_by = format!("{} (Pillow {}, libjpeg-turbo {})", case.name, golden.pillow, golden.libjpeg_turbo);
+        assert_eq!((image.mode(), image.width(), image.height()), (case.mode, case.size.0, case.size.1), "{made_by}");
+        assert_eq!(format!("{:08x}", crc32(image.as_u8().unwrap())), case.pixels, "{made_by}");
+    }
+}
+
+#[test]
+fn codings_that_are_not_decoded_are_named() {
+    let whole = file("4:2:0 35x19");
+    let at = frame(&whole);
+    for (changes, name) in [
+        (&[(1, 0xc3)][..], "lossless coding"),
+        (&[(1, 0xc5)], "hierarchical coding"),
+        (&[(1, 0xc9)], "arithmetic coding"),
+        (&[(4, 12)], "12 bits a sample"),
+        (&[(6, 0)], "DNL"),
+        (&[(9, 2), (3, 14)], "2 components"),
+        (&[(11, 0x32), (14, 0x21)], "a component sampled 2 x 1 beside one sampled 3 x 2"),
+    ] {
+        let mut file = whole.clone();
+        for (offset, byte) in changes {
+            file[at + offset] = *byte;
+        }
+        let error = decode(&file, &DecodeOptions::default()).expect_err(name);
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.message().contains(name), "{error}");
+    }
+}
+
+#[test]
+fn a_missing_table_is_told_with_its_place() {
+    let mut file = file("grey");
+    let at = file.windows(2).position(|w| w == [0xff, 0xdb]).unwrap();
+    // The quantisation table becomes a comment.
+    file[at + 1] = 0xfe;
+    let error = decode(&file, &DecodeOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Decode);
+    assert!(error.message().contains("quantisation table 0 is missing (at byte"), "{error}");
+}
+
+#[test]
+fn coefficients_that_must_be_gathered_are_held_against_the_limit() {
+    let (width, height) = (27, 21);
+    let limits = Limits { max_alloc: width * height * 3, ..Limits::default() };
+    let options = DecodeOptions { limits, ..DecodeOptions::default() };
+    let error = decode(&file("progressive 4:2:0"), &options).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Limit);
+    assert!(error.hint_text().unwrap().contains("--max-alloc"), "{error}");
+}
+
+#[test]
+fn scans_without_end_are_refused() {
+    let whole = file("progressive 4:4:4");
+    let scan = whole.windows(2).position(|w| w == [0xff, 0xda]).unwrap();
+    let end = whole.len() - 2;
+    let more = [&[0xff, 0xda, 0, 8, 1, whole[scan + 5], 0, 0, 0, 0x10][..], &[0x55; 16]].concat();
+    let file = [&whole[..end], &more.repeat(5000), &whole[end..]].concat();
+    let error = decode(&file, &DecodeOptions::default()).unwrap_err();
+    assert!(error.message().contains("coded more than"), "{error}");
+}
+
+#[test]
+fn damage_within_a_scan_ends_at_the_next_restart() {
+    let whole = file("restarts");
+    let restart = whole.windows(2).rposition(|w| matches!(w, [0xff, 0xd0..=0xd7])).unwrap();
+    let mut damaged = whole.clone();
+    damaged[restart - 6..restart].fill(0x55);
+    let (whole, damaged) = (decode(&whole, &DecodeOptions::default()), decode(&damaged, &DecodeOptions::default()));
+    let (whole, damaged) = (whole.unwrap(), damaged.unwrap());
+    assert_ne!(whole, damaged);
+    let tail = |image: &imbed_core::image::Image| image.as_u8().unwrap()[39 * 3..].last_chunk::<3>().copied();
+    assert_eq!(tail(&whole), tail(&damaged));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_damage_panics(
+        which in any::<prop::sample::Index>(),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+        allow_truncated: bool,
+    ) {
+        let cases = golden().cases;
+        let mut file = which.get(&cases).bytes();
+        for (at, byte) in flips {
+            let at = at.index(file.len());
+            file[at] = byte;
+        }
+        if let Some(cut) = cut {
+            file.truncate(cut.index(file.len()) + 1);
+        }
+        // A damaged size is no reason to fill the memory with it.
+        let limits = Limits { max_pixels: 1 << 20, ..Limits::default() };
+        match decode(&file, &DecodeOptions { limits, allow_truncated, ..DecodeOptions::default() }) {
+            Ok(image) => prop_assert!(image.width() > 0),
+            Err(error) => prop_assert!(!error.message().contains("panicked"), "{}", error),
+        }
+    }
+}
