@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The stages are threads joined by bounded channels, so they overlap and memory does not grow with the table: the feeder
-//! waits for the byte [budget] before it lets more rows in. Rows are put back in order before they are batched,
+//! waits for the byte budget before it lets more rows in. Rows are put back in order before they are batched,
 //! so a batch holds consecutive rows and a run is repeatable. A row that cannot be read is null or stops the run, as
 //! [`OnError`](imbed_core::options::OnError) says, and never costs its neighbours.
 //!

@@ -14,8 +14,9 @@ use parquet::{
 
 use super::{Sink, Written, atomic::AtomicFile, unwritable};
 
-/// A row group is closed when it holds this many bytes, since it is kept in memory until then.
-const GROUP_BYTES: usize = 16 << 20;
+/// A row group is closed when it holds this many bytes. It is kept in memory until then, and a long run shall need no more
+/// memory than a short one; 4 MiB are 4,000 vectors of 256 numbers, enough for readers to skip by.
+const GROUP_BYTES: usize = 4 << 20;
 
 pub(super) struct ParquetSink {
     writer: ArrowWriter<BufWriter<AtomicFile>>,
