@@ -77,7 +77,7 @@ inventory::collect!(Registration);
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # use imbed_core::{EmbedOptions, ImageEmbedderDescriptor, ModelInfo, Provider, Result};
+/// # use imbed_core::{EmbedOptions, Error, ErrorKind, ImageEmbedderDescriptor, ModelInfo, Provider, Result};
 /// #[derive(Debug)]
 /// struct Mine;
 /// # impl Provider for Mine {
@@ -87,8 +87,12 @@ inventory::collect!(Registration);
 /// #     fn models(&self) -> Vec<ModelInfo> { vec![] }
 /// #     fn accepts(&self) -> &str { "nothing" }
 /// #     fn default_model(&self) -> Option<&str> { None }
-/// #     fn image_embedder(&self, _: &str, _: &EmbedOptions) -> Result<Arc<dyn ImageEmbedderDescriptor>> { unimplemented!() }
-/// #     fn restore(&self, _: &serde_json::Value) -> Result<Arc<dyn ImageEmbedderDescriptor>> { unimplemented!() }
+/// #     fn image_embedder(&self, name: &str, _: &EmbedOptions) -> Result<Arc<dyn ImageEmbedderDescriptor>> {
+/// #         Err(Error::new(ErrorKind::UnknownModel, format!("there is no model '{name}'")))
+/// #     }
+/// #     fn restore(&self, _: &serde_json::Value) -> Result<Arc<dyn ImageEmbedderDescriptor>> {
+/// #         Err(Error::new(ErrorKind::UnknownModel, "there is no model"))
+/// #     }
 /// # }
 /// imbed_core::register_provider!(default_priority = 0, || Arc::new(Mine));
 /// assert!(imbed_core::Registry::linked().get("mine").is_ok());
