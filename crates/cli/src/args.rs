@@ -192,6 +192,10 @@ pub(crate) struct ModelArgs {
     #[arg(long)]
     pub(crate) pooling: Option<String>,
 
+    /// Embed at this height and width in pixels, for models that can [default: the model's own]
+    #[arg(long, value_name = "PIXELS")]
+    pub(crate) image_size: Option<String>,
+
     /// The number type of the arithmetic: f32, bf16, f16 [default: the provider's for the device]
     #[arg(long)]
     pub(crate) dtype: Option<String>,
@@ -211,6 +215,14 @@ pub(crate) struct ImageArgs {
     /// Turn each image upright as its EXIF orientation says [default: true]
     #[arg(long, value_name = "BOOL")]
     pub(crate) exif_orientation: Option<String>,
+
+    /// An embedded colour profile: ignore, or srgb to convert colours [default: ignore]
+    #[arg(long, value_name = "ignore|srgb")]
+    pub(crate) icc: Option<String>,
+
+    /// Which frame of an animation or page of a document, from 0 [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) frame: Option<String>,
 
     /// Refuse images with more pixels than this [default: 178956970]
     #[arg(long, value_name = "N", value_parser = size)]

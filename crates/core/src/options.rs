@@ -7,12 +7,12 @@
 mod map;
 mod values;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use serde::{Deserialize, Serialize};
 
 pub use map::OptionMap;
-pub use values::{Alpha, Dtype, GpuCount, OnError, Pooling};
+pub use values::{Alpha, Dtype, GpuCount, Icc, OnError, Pooling};
 
 use crate::DeviceRequest;
 
@@ -51,10 +51,17 @@ pub struct EmbedOptions {
     pub dimensions: Option<NonZeroUsize>,
     /// How a model without a projection turns its tokens into one vector; `None` is the model's own way.
     pub pooling: Option<Pooling>,
+    /// Embed at this height and width in pixels, for models that can read another size than their own; `None` is the
+    /// model's own.
+    pub image_size: Option<NonZeroU32>,
     /// What becomes of transparency.
     pub alpha: Alpha,
     /// Turn each image upright as its EXIF orientation says.
     pub exif_orientation: bool,
+    /// What becomes of an embedded colour profile.
+    pub icc: Icc,
+    /// Which frame or page of an animation or document, from 0.
+    pub frame: u32,
     /// Options that only some providers know; see [`Provider::option_specs`](crate::Provider::option_specs).
     pub extra: std::collections::BTreeMap<String, serde_json::Value>,
 }
@@ -72,8 +79,11 @@ impl Default for EmbedOptions {
             normalize: None,
             dimensions: None,
             pooling: None,
+            image_size: None,
             alpha: Alpha::Drop,
             exif_orientation: true,
+            icc: Icc::Ignore,
+            frame: 0,
             extra: std::collections::BTreeMap::new(),
         }
     }
@@ -132,6 +142,11 @@ pub const OPTIONS: &[OptionSpec] = &[
         summary: "how tokens become one vector, for models that leave it open (default: the model's own)",
     },
     OptionSpec {
+        name: "image_size",
+        values: "1, 2, 3, …",
+        summary: "height and width in pixels that images are embedded at, for models that can (default: the model's own)",
+    },
+    OptionSpec {
         name: "alpha",
         values: "drop | white | black | #rrggbb",
         summary: "transparency: dropped as PIL's convert(\"RGB\") does, or laid on a colour (default drop)",
@@ -140,6 +155,16 @@ pub const OPTIONS: &[OptionSpec] = &[
         name: "exif_orientation",
         values: "true | false",
         summary: "turn each image upright as its EXIF orientation says (default true)",
+    },
+    OptionSpec {
+        name: "icc",
+        values: "ignore | srgb",
+        summary: "an embedded colour profile: ignored as PIL does, or colours converted to sRGB (default ignore)",
+    },
+    OptionSpec {
+        name: "frame",
+        values: "0, 1, 2, …",
+        summary: "which frame of an animation or page of a document (default 0, the first)",
     },
 ];
 

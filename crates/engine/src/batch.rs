@@ -51,12 +51,22 @@ pub(crate) struct Batch {
     pub(crate) slots: Vec<Slot>,
 }
 
+/// What a batch holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Layout {
+    /// Pixels of one height and width.
+    Uniform(usize, usize),
+    /// Pixels, each image of a size of its own.
+    Ragged,
+    /// Encoded files.
+    Encoded,
+}
+
 /// How rows are batched.
 #[derive(Debug)]
 pub(crate) struct Batcher {
     pub(crate) batch_size: usize,
-    /// Height and width of every image; `None` where the model takes encoded files.
-    pub(crate) pixels: Option<(usize, usize)>,
+    pub(crate) layout: Layout,
     /// Bytes that each row holds of the budget.
     pub(crate) row_bytes: usize,
 }
@@ -90,9 +100,10 @@ impl Batcher {
     }
 
     fn empty(&self) -> Batch {
-        let images = match self.pixels {
-            Some((height, width)) => Images::Pixels(PixelBatch::with_capacity(self.batch_size, height, width)),
-            None => Images::Encoded(Vec::with_capacity(self.batch_size)),
+        let images = match self.layout {
+            Layout::Uniform(height, width) => Images::Pixels(PixelBatch::with_capacity(self.batch_size, height, width)),
+            Layout::Ragged => Images::Pixels(PixelBatch::ragged(self.batch_size)),
+            Layout::Encoded => Images::Encoded(Vec::with_capacity(self.batch_size)),
         };
         Batch { images, slots: Vec::with_capacity(self.batch_size) }
     }
@@ -115,7 +126,7 @@ impl Batcher {
 
 fn push(batch: &mut Batch, prepared: Prepared, slot: Slot) -> Result<()> {
     match (&mut batch.images, prepared) {
-        (Images::Pixels(pixels), Prepared::Pixels(image)) => pixels.push(&image),
+        (Images::Pixels(pixels), Prepared::Pixels { data, height, width }) => pixels.push(&data, height, width),
         (Images::Encoded(images), Prepared::Encoded(image)) => images.push(image),
         _ => return Err(Error::new(ErrorKind::Internal, "a row was prepared for another kind of model")),
     }

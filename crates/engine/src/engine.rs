@@ -5,13 +5,13 @@ use std::{iter, sync::Arc};
 use arrow_array::{ArrayRef, FixedSizeListArray, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Field, Schema};
 use imbed_core::{
-    Device, Error, ErrorKind, Execution, ImageEmbedderDescriptor, InputSpec, PixelBatch, Result,
-    arrow::embedding_field, image::DecodeOptions,
+    Device, Error, ErrorKind, Execution, ImageEmbedderDescriptor, InputSpec, Result, arrow::embedding_field,
+    image::DecodeOptions,
 };
 use tokio::runtime::Runtime;
 
 use crate::{
-    batch::Batcher,
+    batch::{Batcher, Layout},
     gpu::{Allocator, GpuInventory, SystemInventory},
     input::{Chunk, Images},
     load::Loaded,
@@ -115,16 +115,19 @@ impl EngineBuilder {
             (Execution::Async, InputSpec::Pixels(_)) => {
                 return Err(broken(&*descriptor, "is asynchronous but asks for pixels"));
             }
-            (_, InputSpec::Pixels(preprocess)) if preprocess.output_size().is_none() => {
+            (_, InputSpec::Pixels(preprocess)) if preprocess.max_output_bytes().is_none() => {
                 return Err(Error::new(
                     ErrorKind::Unsupported,
-                    format!("the preprocessing of '{}' gives images of different sizes", descriptor.model()),
+                    format!("the preprocessing of '{}' gives images of any size", descriptor.model()),
                 )
                 .hint("its preprocessor_config.json needs a centre crop or an exact size"));
             }
             _ => {}
         }
-        decode.exif_orientation = descriptor.options().exif_orientation;
+        let options = descriptor.options();
+        decode.exif_orientation = options.exif_orientation;
+        decode.icc = options.icc;
+        decode.frame = options.frame;
         let runtime = runtime(descriptor.execution())?;
         Ok(Engine { descriptor, plan, decode, allocator, loaded: Arc::default(), runtime })
     }
@@ -165,11 +168,15 @@ impl Engine {
         I: IntoIterator<Item = Result<Chunk>>,
         I::IntoIter: Send + 'static,
     {
-        let pixels = match self.descriptor.input() {
-            InputSpec::Pixels(preprocess) => preprocess.output_size().map(|s| (s.height as usize, s.width as usize)),
-            InputSpec::Encoded { .. } => None,
+        let (layout, row_bytes) = match self.descriptor.input() {
+            InputSpec::Pixels(preprocess) => {
+                let layout = preprocess
+                    .output_size()
+                    .map_or(Layout::Ragged, |size| Layout::Uniform(size.height as usize, size.width as usize));
+                (layout, preprocess.max_output_bytes().unwrap_or_default() as usize)
+            }
+            InputSpec::Encoded { .. } => (Layout::Encoded, 0),
         };
-        let row_bytes = pixels.map_or(0, |(height, width)| height * width * PixelBatch::CHANNELS);
         let parts = Parts {
             descriptor: Arc::clone(&self.descriptor),
             plan: self.plan.clone(),
@@ -177,9 +184,8 @@ impl Engine {
                 input: self.descriptor.input().clone(),
                 decode: self.decode,
                 alpha: self.descriptor.options().alpha,
-                pixel_bytes: row_bytes,
             },
-            batcher: Batcher { batch_size: self.plan.batch_size.value, pixels, row_bytes },
+            batcher: Batcher { batch_size: self.plan.batch_size.value, layout, row_bytes },
             loaded: Arc::clone(&self.loaded),
             leases: self.leases()?,
             runtime: self.runtime.clone(),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use imbed_core::{
-    Device, Execution, ImageEmbedderDescriptor, InputSpec, PixelBatch, Result,
+    Device, Execution, ImageEmbedderDescriptor, InputSpec, Result,
     options::{GpuCount, OnError},
 };
 
@@ -175,7 +175,7 @@ fn waiting_bytes(input: &InputSpec, batch_size: usize, workers: usize) -> Decisi
     let InputSpec::Pixels(preprocess) = input else {
         return Decision::new(WAITING_BYTES, "the default");
     };
-    let image = preprocess.output_size().map_or(0, |s| s.height as usize * s.width as usize * PixelBatch::CHANNELS);
+    let image = preprocess.max_output_bytes().unwrap_or_default() as usize;
     let two = 2 * workers.max(1) * batch_size * image;
     if two > WAITING_BYTES {
         Decision::new(two, "two batches of pixels per worker")

@@ -12,6 +12,7 @@ use imbed_core::{
     arrow::{BytesColumn, ImageColumn, StringsColumn},
     image::{DecodeOptions, EncodeFormat, Image, decode, encode, sniff},
     options::Alpha,
+    preprocess::Size,
 };
 
 use crate::{
@@ -24,8 +25,8 @@ use crate::{
 /// A row that is ready for the model.
 #[derive(Debug)]
 pub(crate) enum Prepared {
-    /// `[H, W, 3]` bytes.
-    Pixels(Vec<u8>),
+    /// `[height, width, 3]` bytes.
+    Pixels { data: Vec<u8>, height: usize, width: usize },
     /// The file itself.
     Encoded(EncodedImage),
 }
@@ -36,8 +37,6 @@ pub(crate) struct Preparer {
     pub(crate) input: InputSpec,
     pub(crate) decode: DecodeOptions,
     pub(crate) alpha: Alpha,
-    /// Bytes of one image's pixels; 0 where the model takes encoded files.
-    pub(crate) pixel_bytes: usize,
 }
 
 /// An image's bytes, or the image itself where the input was decoded already.
@@ -107,9 +106,10 @@ impl Preparer {
             Found::Image(image) => image,
             Found::Bytes(bytes) => metrics.time(Stage::Decode, || decode(&bytes, &self.decode))?,
         };
-        let mut pixels = vec![0; self.pixel_bytes];
-        metrics.time(Stage::Preprocess, || preprocess.run(&image, self.alpha, &mut pixels))?;
-        Ok(Prepared::Pixels(pixels))
+        let size = preprocess.output_size_for(Size { height: image.height(), width: image.width() });
+        let mut data = vec![0; size.bytes() as usize];
+        metrics.time(Stage::Preprocess, || preprocess.run(&image, self.alpha, &mut data))?;
+        Ok(Prepared::Pixels { data, height: size.height as usize, width: size.width as usize })
     }
 
     fn encoded(&self, media_types: &[String], found: Found<'_>, metrics: &Metrics) -> Result<Prepared> {

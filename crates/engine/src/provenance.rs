@@ -6,7 +6,18 @@ use serde_json::{Map, Value};
 use crate::finish::unit_length;
 
 /// Options that change a vector; the others change only how a run goes.
-const CHANGE_VECTORS: &[&str] = &["dtype", "normalize", "dimensions", "pooling", "alpha", "exif_orientation", "extra"];
+const CHANGE_VECTORS: &[&str] = &[
+    "dtype",
+    "normalize",
+    "dimensions",
+    "pooling",
+    "image_size",
+    "alpha",
+    "exif_orientation",
+    "icc",
+    "frame",
+    "extra",
+];
 
 /// The provenance of `descriptor`'s vectors. Reads the weights to hash them.
 pub(crate) fn provenance(descriptor: &dyn ImageEmbedderDescriptor) -> Result<Provenance> {

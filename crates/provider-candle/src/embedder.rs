@@ -53,8 +53,8 @@ impl CandleEmbedder {
 
     fn check(&self, pixels: &PixelBatch, out: &[f32]) -> Result<()> {
         let (rows, columns) = self.image;
-        if (pixels.height(), pixels.width()) != self.image {
-            let given = format!("{} x {}", pixels.height(), pixels.width());
+        if pixels.size() != Some(self.image) {
+            let given = pixels.size().map_or("ragged".to_owned(), |(height, width)| format!("{height} x {width}"));
             let message = format!("a batch of {given} pixels for a model of {rows} x {columns}");
             return Err(Error::new(ErrorKind::BadInput, message)
                 .hint("prepare the images with the Preprocess of the descriptor's input"));

@@ -24,7 +24,8 @@ fn a_vector_has_the_same_bits_in_batches_of_every_size() {
     for (name, options) in models() {
         let embedder = load(&*describe(name, &options));
         let golden = Golden::of(name).pixels();
-        let images = varied_pixels(16, golden.height(), golden.width());
+        let (height, width) = golden.size().unwrap();
+        let images = varied_pixels(16, height, width);
         let together = bits(&embed(&*embedder, &images));
         for size in [1, 2, 3, 5, 16] {
             let mut apart = Vec::new();
@@ -42,14 +43,15 @@ fn a_vector_has_the_same_bits_at_every_place_in_a_batch() {
     for (name, options) in models() {
         let embedder = load(&*describe(name, &options));
         let golden = Golden::of(name).pixels();
-        let images = varied_pixels(11, golden.height(), golden.width());
+        let (height, width) = golden.size().unwrap();
+        let images = varied_pixels(11, height, width);
         let straight = bits(&embed(&*embedder, &images));
         // Steps that have no factor in common with 11 visit every image.
         for step in [3, 7, 10] {
             let order: Vec<usize> = (0..11).map(|i| i * step % 11).collect();
-            let mut shuffled = PixelBatch::with_capacity(11, images.height(), images.width());
+            let mut shuffled = PixelBatch::with_capacity(11, height, width);
             for image in &order {
-                shuffled.push(images.image(*image));
+                shuffled.push(images.image(*image), height, width);
             }
             let shuffled = bits(&embed(&*embedder, &shuffled));
             for (place, image) in order.iter().enumerate() {
@@ -78,7 +80,8 @@ fn the_number_of_threads_changes_nothing() {
     for (name, options) in models() {
         let embedder = load(&*describe(name, &options));
         let golden = Golden::of(name).pixels();
-        let images = varied_pixels(9, golden.height(), golden.width());
+        let (height, width) = golden.size().unwrap();
+        let images = varied_pixels(9, height, width);
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| bits(&embed(&*embedder, &images)))

@@ -11,7 +11,7 @@ use std::{io::Cursor, panic::AssertUnwindSafe};
 use image::{ColorType, ImageDecoder, ImageFormat, ImageReader};
 
 use super::{Format, Image, Limits, Mode, Orientation, Samples, format::describe, sniff};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, options::Icc};
 
 /// How to decode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,13 +20,17 @@ pub struct DecodeOptions {
     pub limits: Limits,
     /// Turn the image upright as its EXIF orientation says. Default true.
     pub exif_orientation: bool,
+    /// What becomes of an embedded colour profile. Default: ignored, as PIL does.
+    pub icc: Icc,
+    /// Which frame of an animation or page of a document, from 0. Default 0.
+    pub frame: u32,
     /// Take what there is of a file that ends too early, the rest grey or black. Default false: such a file is an error.
     pub allow_truncated: bool,
 }
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        Self { limits: Limits::default(), exif_orientation: true, allow_truncated: false }
+        Self { limits: Limits::default(), exif_orientation: true, icc: Icc::Ignore, frame: 0, allow_truncated: false }
     }
 }
 

@@ -71,6 +71,18 @@ words! {
     }
 }
 
+words! {
+    /// What becomes of a colour profile that an image carries.
+    #[derive(Default)]
+    Icc, "a way to treat colour profiles" {
+        /// Samples are taken as they stand, as PIL's `convert("RGB")` does.
+        #[default]
+        Ignore = "ignore",
+        /// Colours are converted to sRGB.
+        Srgb = "srgb",
+    }
+}
+
 /// What becomes of transparency when an image is converted to RGB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]

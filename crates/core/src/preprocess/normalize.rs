@@ -17,21 +17,22 @@ impl Normalize {
         })
     }
 
-    /// Writes the batch, `[N, H, W, 3]` bytes, as `[N, 3, H, W]` floats into `out`.
+    /// Writes the batch, `[N, H, W, 3]` bytes, as `[N, 3, H, W]` floats into `out`; of a ragged batch each image so.
     ///
     /// # Panics
     /// If `out` does not have as many floats as the batch has bytes.
     pub fn apply(&self, pixels: &PixelBatch, out: &mut [f32]) {
         assert_eq!(out.len(), pixels.data().len(), "one float per byte");
         let tables = self.tables();
-        let plane = pixels.height() * pixels.width();
-        if plane == 0 {
-            return;
-        }
-        for (image, out) in pixels.data().chunks_exact(plane * 3).zip(out.chunks_exact_mut(plane * 3)) {
+        let mut out = out;
+        for i in 0..pixels.len() {
+            let image = pixels.image(i);
+            let (planes, rest) = out.split_at_mut(image.len());
+            out = rest;
             let (image, _) = image.as_chunks::<3>();
-            for (channel, (table, out)) in tables.iter().zip(out.chunks_exact_mut(plane)).enumerate() {
-                for (pixel, out) in image.iter().zip(out) {
+            for (channel, (table, plane)) in tables.iter().zip(planes.chunks_exact_mut(image.len().max(1))).enumerate()
+            {
+                for (pixel, out) in image.iter().zip(plane) {
                     *out = table[usize::from(pixel[channel])];
                 }
             }

@@ -16,6 +16,11 @@ impl Preprocess {
         })
     }
 
+    /// Bytes of the largest output, `height * width * 3`; `None` if the recipe gives outputs of any size.
+    pub fn max_output_bytes(&self) -> Option<u64> {
+        self.output_size().map(Size::bytes)
+    }
+
     /// The size of the output for an image of size `from`.
     pub fn output_size_for(&self, from: Size) -> Size {
         self.center_crop.unwrap_or_else(|| self.resize.map_or(from, |resize| resize.target.size_for(from)))
