@@ -41,12 +41,18 @@ Examples:
   imbed inspect photos.parquet
   imbed inspect photos.parquet --rows 20
   imbed inspect photos.parquet --json | jq .embedding.norms
+  imbed inspect monday.parquet tuesday.parquet   # may they be compared?
+
+Exit codes: 0; with two files, 1 if their vectors may not be compared; 2, 3 as
+elsewhere
 
 The object that --json prints:
   file, format, bytes, rows, columns [{name, type, nullable}], embedding
-  {column, provenance {provider, model, normalized, weights, version, options},
-  dimensions, nulls, not_finite, norms {min, mean, max}, first [{row, key,
-  vector}]}; embedding is null where there is no column of vectors";
+  {column, provenance {provider, model, normalized, weights, version, options,
+  recipe}, dimensions, nulls, not_finite, norms {min, mean, max}, first [{row, key,
+  vector}]}; embedding is null where there is no column of vectors.
+With two files: files [{file, column, dimensions, provenance}], comparable,
+reasons [], cautions []";
 
 const SIMILAR_EXAMPLES: &str = "\
 Examples:
@@ -304,8 +310,9 @@ pub(crate) struct MessageArgs {
 #[derive(Debug, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 pub(crate) struct InspectArgs {
-    /// A Parquet, Arrow IPC, CSV, JSON lines or .npy file
-    pub(crate) file: PathBuf,
+    /// A Parquet, Arrow IPC, CSV, JSON lines or .npy file; or two, to learn whether their vectors may be compared
+    #[arg(required = true, num_args = 1..=2, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
 
     /// How many vectors to draw
     #[arg(long, value_name = "N", default_value_t = 5)]

@@ -3,7 +3,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | all well |
-//! | 1 | some rows failed and were kept as null |
+//! | 1 | some rows failed and were kept as null; or the answer to the question is no |
 //! | 2 | usage: refused before any work |
 //! | 3 | the work failed; there is no output |
 //! | 130 | stopped by the user; there is no output |
@@ -23,6 +23,8 @@ pub(crate) enum Success {
     Whole,
     /// Some rows are null because they failed.
     WithFailedRows,
+    /// The answer to the question is no.
+    No,
 }
 
 /// A command that did not.
@@ -67,7 +69,7 @@ impl<T> Blame<T> for Result<T, Error> {
 pub(crate) fn finish(outcome: Outcome) -> ExitCode {
     match outcome {
         Ok(Success::Whole) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
-        Ok(Success::WithFailedRows) => ExitCode::from(1),
+        Ok(Success::WithFailedRows | Success::No) => ExitCode::from(1),
         Err(Failure::Usage(error)) => {
             print(&error);
             ExitCode::from(2)

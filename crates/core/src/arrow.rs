@@ -5,15 +5,19 @@
 //! from column to column: null in, null out, order kept, rows in parallel.
 
 mod bytes;
+mod comparison;
 mod embedding;
 mod image_array;
 mod image_type;
 pub mod kernels;
 mod lists;
+mod provenance;
 mod strings;
 
 pub use bytes::BytesColumn;
-pub use embedding::{EmbeddingBuilder, Provenance, embedding_field, embedding_type, embeddings_from_parts};
+pub use comparison::Comparison;
+pub use embedding::{EmbeddingBuilder, embedding_field, embedding_type, embeddings_from_parts};
 pub use image_array::{ImageColumn, images_to_array};
 pub use image_type::ImageType;
+pub use provenance::Provenance;
 pub use strings::StringsColumn;

@@ -92,6 +92,13 @@ pub trait ImageEmbedderDescriptor: fmt::Debug + Send + Sync {
     /// Reads every byte of the weights, which takes about a second per gigabyte.
     fn weights_hash(&self) -> Result<Option<String>>;
 
+    /// What decides the vectors beside weights and options, by name, in the provider's words: the numbers of an
+    /// architecture, the revision of a service. Recorded with the column, so that two columns can be held against each
+    /// other.
+    fn recipe(&self) -> Result<serde_json::Map<String, serde_json::Value>> {
+        Ok(serde_json::Map::new())
+    }
+
     /// What [`Provider::restore`](crate::Provider::restore) needs to make this descriptor again in another process.
     ///
     /// Holds no secrets: whoever restores it reads its own.

@@ -1,23 +1,13 @@
 //! What the output column says about who made it.
 
-use imbed_core::{EmbedOptions, ImageEmbedderDescriptor, Result, arrow::Provenance};
+use imbed_core::{EmbedOptions, Error, ErrorKind, ImageEmbedderDescriptor, Result, arrow::Provenance};
 use serde_json::{Map, Value};
 
 use crate::finish::unit_length;
 
 /// Options that change a vector; the others change only how a run goes.
-const CHANGE_VECTORS: &[&str] = &[
-    "dtype",
-    "normalize",
-    "dimensions",
-    "pooling",
-    "image_size",
-    "alpha",
-    "exif_orientation",
-    "icc",
-    "frame",
-    "extra",
-];
+const CHANGE_VECTORS: &[&str] =
+    &["dtype", "normalize", "dimensions", "pooling", "image_size", "alpha", "exif_orientation", "icc", "frame"];
 
 /// The provenance of `descriptor`'s vectors. Reads the weights to hash them.
 pub(crate) fn provenance(descriptor: &dyn ImageEmbedderDescriptor) -> Result<Provenance> {
@@ -28,31 +18,44 @@ pub(crate) fn provenance(descriptor: &dyn ImageEmbedderDescriptor) -> Result<Pro
         weights: descriptor.weights_hash()?,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         options: changed(descriptor.options())?,
+        recipe: recipe(descriptor)?,
+    })
+}
+
+/// The preprocessing, and what the provider adds to it.
+fn recipe(descriptor: &dyn ImageEmbedderDescriptor) -> Result<Map<String, Value>> {
+    let mut recipe = descriptor.recipe()?;
+    recipe.insert("input".to_owned(), serialised(descriptor.input())?);
+    Ok(recipe)
+}
+
+fn serialised(value: &impl serde::Serialize) -> Result<Value> {
+    serde_json::to_value(value).map_err(|e| {
+        Error::new(ErrorKind::Internal, format!("what made the vectors cannot be recorded: {e}")).source(e)
     })
 }
 
 /// The options that change a vector and are not at their default, by name.
 fn changed(options: &EmbedOptions) -> Result<Map<String, Value>> {
-    let fields = |options: &EmbedOptions| {
-        serde_json::to_value(options).map_err(|e| {
-            imbed_core::Error::new(imbed_core::ErrorKind::Internal, format!("options cannot be serialised: {e}"))
-        })
-    };
-    let (given, default) = (fields(options)?, fields(&EmbedOptions::default())?);
+    let (given, default) = (serialised(options)?, serialised(&EmbedOptions::default())?);
     let differs = |name: &&&str| given[**name] != default[**name];
-    Ok(CHANGE_VECTORS.iter().filter(differs).map(|name| ((*name).to_owned(), given[*name].clone())).collect())
+    let common = CHANGE_VECTORS.iter().filter(differs).map(|name| ((*name).to_owned(), given[*name].clone()));
+    // A provider's own options stand beside the common ones, as they are given.
+    Ok(common.chain(options.extra.clone()).collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use imbed_core::options::OptionMap;
+    use imbed_core::options::{OptionMap, OptionSpec};
 
     use super::*;
 
     #[test]
     fn only_options_that_change_vectors_are_recorded() {
-        let options = OptionMap::from_iter([("batch_size", "3"), ("alpha", "white"), ("on_error", "log")]);
-        let recorded = changed(&options.read(&[]).unwrap()).unwrap();
-        assert_eq!(Value::Object(recorded), serde_json::json!({ "alpha": "white" }));
+        let own = OptionSpec { name: "dialect", values: "any", summary: "" };
+        let options =
+            OptionMap::from_iter([("batch_size", "3"), ("alpha", "white"), ("on_error", "log"), ("dialect", "x")]);
+        let recorded = changed(&options.read(&[own]).unwrap()).unwrap();
+        assert_eq!(Value::Object(recorded), serde_json::json!({ "alpha": "white", "dialect": "x" }));
     }
 }

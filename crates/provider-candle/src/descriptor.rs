@@ -134,6 +134,17 @@ impl ImageEmbedderDescriptor for CandleDescriptor {
         Ok(Some(self.source.weights()?.hash()))
     }
 
+    fn recipe(&self) -> Result<serde_json::Map<String, serde_json::Value>> {
+        let mut model = serde_json::to_value(&self.architecture).map_err(|e| {
+            Error::new(ErrorKind::Internal, format!("the architecture of {}: {e}", self.model)).source(e)
+        })?;
+        if let Some(model) = model.as_object_mut() {
+            // What could have been chosen decides nothing.
+            model.remove("poolings");
+        }
+        Ok([("model".to_owned(), model)].into_iter().collect())
+    }
+
     fn to_json(&self) -> Result<serde_json::Value> {
         serde_json::to_value(self)
             .map_err(|e| Error::new(ErrorKind::Internal, format!("the descriptor of {}: {e}", self.model)).source(e))

@@ -1,5 +1,7 @@
 //! `imbed inspect`: what is in a table, and in its column of vectors.
 
+mod compare;
+
 use std::{fmt::Write, path::Path};
 
 use imbed::core::{Error, Result, arrow::Provenance};
@@ -18,9 +20,17 @@ use crate::{
 const SPARKLINE: usize = 48;
 
 pub(crate) fn run(args: &InspectArgs) -> Outcome {
-    let table = Table::open(&args.file).usage()?;
+    match args.files.as_slice() {
+        [a, b] => compare::run(args, a, b),
+        files => files.iter().try_fold(Success::Whole, |_, file| show(args, file)),
+    }
+}
+
+/// What is in one table.
+fn show(args: &InspectArgs, file: &Path) -> Outcome {
+    let table = Table::open(file).usage()?;
     let column =
-        vectors::choose(&table.schema, args.column.as_deref()).map_err(|e| e.context(args.file.display())).usage()?;
+        vectors::choose(&table.schema, args.column.as_deref()).map_err(|e| e.context(file.display())).usage()?;
     let embedding = column.map(|index| Embedding::read(&table, index, args.rows)).transpose().fatal()?;
     let bytes = std::fs::metadata(&table.path).map_err(|e| Error::io(table.path.display(), e)).fatal()?.len();
     // Some formats know their number of rows only once they are read.
@@ -121,10 +131,7 @@ fn to_json(table: &Table, bytes: u64, rows: Option<u64>, embedding: Option<&Embe
         .map(|f| json!({ "name": f.name(), "type": f.data_type().to_string(), "nullable": f.is_nullable() }))
         .collect();
     let embedding = embedding.map(|e| {
-        let provenance = e.provenance.as_ref().map(|p| {
-            json!({ "provider": p.provider, "model": p.model, "normalized": p.normalized, "weights": p.weights,
-                    "version": p.version, "options": p.options })
-        });
+        let provenance = e.provenance.as_ref().map(provenance_to_json);
         let first: Vec<Value> = e
             .first
             .iter()
@@ -142,6 +149,11 @@ fn to_json(table: &Table, bytes: u64, rows: Option<u64>, embedding: Option<&Embe
         })
     });
     json!({ "file": table.path, "format": table.detail, "bytes": bytes, "rows": rows, "columns": columns, "embedding": embedding })
+}
+
+fn provenance_to_json(p: &Provenance) -> Value {
+    json!({ "provider": p.provider, "model": p.model, "normalized": p.normalized, "weights": p.weights,
+            "version": p.version, "options": p.options, "recipe": p.recipe })
 }
 
 fn to_text(table: &Table, bytes: u64, rows: Option<u64>, embedding: Option<&Embedding>) -> String {

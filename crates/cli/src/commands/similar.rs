@@ -6,7 +6,12 @@ use std::{cmp::Ordering, collections::BinaryHeap, fmt::Write, path::Path, sync::
 
 use arrow_array::{ArrayRef, StringArray, cast::AsArray, types::Float32Type};
 use imbed::{
-    core::{Error, ErrorKind, Registry, Result, Session, arrow::Provenance, options::OptionMap, session::Request},
+    core::{
+        Error, ErrorKind, Registry, Result, Session,
+        arrow::{Comparison, Provenance},
+        options::OptionMap,
+        session::Request,
+    },
     engine::{Engine, Images},
 };
 use serde_json::json;
@@ -163,13 +168,21 @@ impl Searched {
             .usage()?;
         let engine = Engine::builder(resolved.descriptor).build().usage()?;
         let now = engine.field(field.name()).fatal()?;
-        if Provenance::from_metadata(now.metadata()).and_then(|now| now.weights) != made.weights {
+        let width = engine.plan().dimensions;
+        // Every vector of the column has its width; `nearest` finds those that do not.
+        let now = Provenance::from_metadata(now.metadata());
+        let comparison = Comparison::new((Some(&made), width), (now.as_ref(), width));
+        if !comparison.comparable() {
             return Err(crate::exit::Failure::Usage(
                 Error::new(
                     ErrorKind::Model,
-                    format!("the weights of '{}' are not those that made the column", made.model),
+                    format!(
+                        "the model '{}' is not any more what made the column: {}",
+                        made.model,
+                        comparison.reasons.join("; ")
+                    ),
                 )
-                .hint("their vectors cannot be compared; embed the table again, or find the weights of that time"),
+                .hint("their vectors cannot be compared; embed the table again, or find the model of that time"),
             ));
         }
         let path: ArrayRef = Arc::new(StringArray::from(vec![to]));

@@ -65,3 +65,31 @@ fn a_table_without_vectors_is_shown_without_them() {
     folder.write("broken.parquet", b"not parquet");
     folder.imbed(&["inspect", "broken.parquet"]).assert().code(2);
 }
+
+#[test]
+fn two_files_are_comparable_or_it_says_why_not() {
+    let folder = Folder::with_shots(2);
+    let embed = |out: &str, more: &[&str]| {
+        let args: Vec<&str> = ["embed", "shots", "-o", out].iter().chain(more).copied().collect();
+        folder.imbed(&args).assert().code(0);
+    };
+    embed("plain.parquet", &[]);
+    embed("again.arrow", &["--batch-size", "1"]);
+    embed("white.parquet", &["--alpha", "white"]);
+    embed("short.parquet", &["--dimensions", "64"]);
+    embed("lines.jsonl", &[]);
+    let same = stdout(&folder.imbed(&["inspect", "plain.parquet", "again.arrow"]).assert().code(0));
+    assert!(same.contains("comparable  yes"), "{same}");
+    for (other, why) in [
+        ("white.parquet", "alpha is the default and white"),
+        ("short.parquet", "256 and 64 numbers"),
+        ("lines.jsonl", "not recorded"),
+    ] {
+        let no = stdout(&folder.imbed(&["inspect", "plain.parquet", other]).assert().code(1));
+        assert!(no.contains("comparable  no") && no.contains(why), "{no}");
+    }
+    let assert = folder.imbed(&["inspect", "plain.parquet", "white.parquet", "--json"]).assert().code(1);
+    let json: serde_json::Value = serde_json::from_str(&stdout(&assert)).unwrap();
+    assert_eq!(json["comparable"], false);
+    assert_eq!(json["files"][1]["provenance"]["options"]["alpha"], "white");
+}

@@ -1,11 +1,12 @@
 //! The embedding column.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use arrow_array::{FixedSizeListArray, Float32Array};
 use arrow_buffer::{NullBuffer, NullBufferBuilder};
 use arrow_schema::{DataType, Field};
 
+use super::Provenance;
 use crate::{Error, ErrorKind, Result};
 
 /// The type of an embedding column: `FixedSizeList<item: Float32 non-null, size>`.
@@ -15,66 +16,6 @@ pub fn embedding_type(size: usize) -> DataType {
 
 fn item_field() -> Arc<Field> {
     Arc::new(Field::new("item", DataType::Float32, false))
-}
-
-/// What made an embedding column, kept in the metadata of its field.
-///
-/// Two columns may be compared with each other only where all but `version` are equal.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Provenance {
-    /// The provider's registered name (`imbed.provider`).
-    pub provider: String,
-    /// The model, as the user named it (`imbed.model`).
-    pub model: String,
-    /// Whether every vector has unit length (`imbed.normalized`).
-    pub normalized: bool,
-    /// A hash of the weights' content, where it can be known (`imbed.weights`).
-    pub weights: Option<String>,
-    /// The version of imbed (`imbed.version`).
-    pub version: String,
-    /// The options that change a vector, by name (`imbed.options`, a JSON object).
-    pub options: serde_json::Map<String, serde_json::Value>,
-}
-
-impl Provenance {
-    /// As metadata of a field. Keys whose value is unknown or empty are left out.
-    pub fn to_metadata(&self) -> HashMap<String, String> {
-        let options = (!self.options.is_empty()).then(|| serde_json::Value::Object(self.options.clone()).to_string());
-        [
-            (key::PROVIDER, Some(self.provider.clone())),
-            (key::MODEL, Some(self.model.clone())),
-            (key::NORMALIZED, Some(self.normalized.to_string())),
-            (key::WEIGHTS, self.weights.clone()),
-            (key::VERSION, Some(self.version.clone())),
-            (key::OPTIONS, options),
-        ]
-        .into_iter()
-        .filter_map(|(key, value)| Some((key.to_owned(), value?)))
-        .collect()
-    }
-
-    /// From the metadata of a field; `None` if no embedding of ours is described there.
-    pub fn from_metadata(metadata: &HashMap<String, String>) -> Option<Self> {
-        let text = |key: &str| metadata.get(key).cloned();
-        Some(Self {
-            provider: text(key::PROVIDER)?,
-            model: text(key::MODEL)?,
-            normalized: text(key::NORMALIZED).is_some_and(|n| n == "true"),
-            weights: text(key::WEIGHTS),
-            version: text(key::VERSION).unwrap_or_default(),
-            options: text(key::OPTIONS).and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default(),
-        })
-    }
-}
-
-/// The metadata keys of an embedding's field.
-mod key {
-    pub(super) const PROVIDER: &str = "imbed.provider";
-    pub(super) const MODEL: &str = "imbed.model";
-    pub(super) const NORMALIZED: &str = "imbed.normalized";
-    pub(super) const WEIGHTS: &str = "imbed.weights";
-    pub(super) const VERSION: &str = "imbed.version";
-    pub(super) const OPTIONS: &str = "imbed.options";
 }
 
 /// The field of an embedding column: nullable, as rows that could not be embedded are null.
@@ -149,26 +90,6 @@ mod tests {
     use arrow_array::Array;
 
     use super::*;
-
-    #[test]
-    fn provenance_survives_a_field() {
-        let mut provenance = Provenance {
-            provider: "candle".into(),
-            model: "imbed/tiny".into(),
-            normalized: true,
-            weights: Some("blake3:00".into()),
-            version: "0.1.0".into(),
-            options: serde_json::Map::new(),
-        };
-        for _ in 0..2 {
-            let field = embedding_field("e", 3, &provenance);
-            assert!(field.is_nullable());
-            assert_eq!(Provenance::from_metadata(field.metadata()).as_ref(), Some(&provenance));
-            provenance.options.insert("alpha".into(), "white".into());
-            provenance.weights = None;
-        }
-        assert_eq!(Provenance::from_metadata(&HashMap::new()), None);
-    }
 
     #[test]
     fn the_builder_keeps_order_and_nulls() {
