@@ -31,6 +31,7 @@ mod device;
 mod embedder;
 mod families;
 mod model;
+mod open_clip;
 mod provider;
 mod source;
 mod tensors;
