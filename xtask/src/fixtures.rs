@@ -27,6 +27,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return step::run(script("xtask/fixtures/make.py").arg("--full-size").arg(folder));
     }
     step::run(&mut script("xtask/fixtures/make.py"))?;
+    step::run(&mut script("xtask/fixtures/weights.py"))?;
     step::run(&mut script("crates/core/tests/fixtures/resize.py"))?;
     step::run(&mut script("crates/core/tests/fixtures/jpeg.py"))
 }

@@ -86,7 +86,8 @@ impl View {
         }
     }
 
-    fn bytes<'a>(&self, file: &'a [u8]) -> Cow<'a, [u8]> {
+    /// The elements in row order, as they are stored.
+    pub(super) fn bytes<'a>(&self, file: &'a [u8]) -> Cow<'a, [u8]> {
         let size = self.dtype.bitsize() / 8;
         if self.shape.contains(&0) {
             return Cow::Borrowed(&[]);

@@ -182,3 +182,125 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 fn u64_at(bytes: &[u8], at: usize) -> Option<usize> {
     usize::try_from(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?)).ok()
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use imbed_core::ErrorKind;
+
+    use super::*;
+
+    /// How the archives of the tests differ from plain ones.
+    #[derive(Debug, Clone, Copy, Default)]
+    pub(in crate::weights::torch) struct Oddity {
+        pub(in crate::weights::torch) method: u16,
+        pub(in crate::weights::torch) flags: u16,
+        /// Sizes and offsets stand in 64-bit fields only.
+        pub(in crate::weights::torch) zip64: bool,
+        /// Beyond where the entries are.
+        pub(in crate::weights::torch) shift: u32,
+    }
+
+    /// An archive with these entries.
+    pub(in crate::weights::torch) fn zip(entries: &[(&str, &[u8])], odd: Oddity) -> Vec<u8> {
+        let (mut file, mut directory) = (Vec::new(), Vec::new());
+        let le = |numbers: &[u32]| numbers.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>();
+        for (name, bytes) in entries {
+            let offset = file.len() as u32 + odd.shift;
+            let (size, names) = (bytes.len() as u32, name.len() as u16);
+            let common = |out: &mut Vec<u8>, sizes: u32, extra: u16| {
+                out.extend([45, 0].iter().chain(&odd.flags.to_le_bytes()).chain(&odd.method.to_le_bytes()));
+                out.extend([0; 8]);
+                out.extend(le(&[sizes, sizes]));
+                out.extend(names.to_le_bytes().iter().chain(&extra.to_le_bytes()));
+            };
+            file.extend(le(&[LOCAL]));
+            common(&mut file, size, 5);
+            file.extend(name.bytes().chain(*b"FB\x01\x00Z"));
+            file.extend(*bytes);
+            directory.extend(le(&[CENTRAL]));
+            directory.extend([45, 0]);
+            common(&mut directory, if odd.zip64 { u32::MAX } else { size }, if odd.zip64 { 33 } else { 0 });
+            directory.extend([0; 10]);
+            directory.extend(le(&[if odd.zip64 { u32::MAX } else { offset }]));
+            directory.extend(name.bytes());
+            if odd.zip64 {
+                // A field of another kind first.
+                directory.extend(*b"UT\x01\x00Z\x01\x00\x18\x00");
+                directory.extend(le(&[size, 0, size, 0, offset, 0]));
+            }
+        }
+        let (start, count) = (file.len() as u32, entries.len() as u32);
+        file.extend(&directory);
+        if odd.zip64 {
+            let end64 = file.len() as u32;
+            file.extend(le(&[END64, 44, 0, 0, 0, 0, count, 0, count, 0, directory.len() as u32, 0, start, 0]));
+            file.extend(le(&[END64_LOCATOR, 0, end64, 0, 1]));
+        }
+        let short = if odd.zip64 { u16::MAX } else { count as u16 };
+        file.extend(le(&[END, 0]));
+        file.extend(short.to_le_bytes().repeat(2));
+        file.extend(le(&[directory.len() as u32, if odd.zip64 { u32::MAX } else { start }]));
+        file.extend([3, 0, b'a', b'b', b'c']);
+        file
+    }
+
+    const ENTRIES: &[(&str, &[u8])] = &[("x/data.pkl", b"pickle"), ("x/data/0", b""), ("x/data/10", b"numbers")];
+
+    #[test]
+    fn entries_are_found_where_they_lie() {
+        for zip64 in [false, true] {
+            let file = zip(ENTRIES, Oddity { zip64, ..Oddity::default() });
+            let archive = Archive::open(&file).unwrap();
+            assert_eq!(archive.root().unwrap(), "x");
+            for (name, bytes) in ENTRIES {
+                assert_eq!(&file[archive.get(name).unwrap()], *bytes, "{name}");
+            }
+            assert_eq!(archive.get("x/data/1"), None);
+        }
+    }
+
+    #[test]
+    fn what_is_compressed_or_encrypted_is_refused_by_name() {
+        for (odd, part) in [
+            (Oddity { method: 8, ..Oddity::default() }, "compressed"),
+            (Oddity { flags: 1, ..Oddity::default() }, "encrypted"),
+        ] {
+            let error = Archive::open(&zip(ENTRIES, odd)).unwrap_err();
+            assert!(error.message().contains(part) && error.message().contains("x/data.pkl"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_cut_short_anywhere_is_refused() {
+        for zip64 in [false, true] {
+            let file = zip(ENTRIES, Oddity { zip64, ..Oddity::default() });
+            for length in 0..file.len() {
+                assert_eq!(Archive::open(&file[..length]).unwrap_err().kind(), ErrorKind::Model);
+            }
+        }
+    }
+
+    #[test]
+    fn an_entry_outside_the_file_is_refused() {
+        let error = Archive::open(&zip(ENTRIES, Oddity { shift: 1 << 20, ..Oddity::default() })).unwrap_err();
+        assert!(error.message().contains("x/data.pkl") && error.message().contains("outside"), "{error}");
+    }
+
+    #[test]
+    fn a_count_of_entries_that_no_checkpoint_has_is_refused_before_any_is_read() {
+        let mut file = zip(ENTRIES, Oddity { zip64: true, ..Oddity::default() });
+        let end64 = file.windows(4).position(|window| window == END64.to_le_bytes()).unwrap();
+        file[end64 + 32..end64 + 40].copy_from_slice(&(1_u64 << 40).to_le_bytes());
+        assert_eq!(Archive::open(&file).unwrap_err().kind(), ErrorKind::Limit);
+    }
+
+    #[test]
+    fn there_must_be_one_pickle() {
+        let root = |entries: &[(&str, &[u8])]| {
+            let file = zip(entries, Oddity::default());
+            Archive::open(&file).unwrap().root().unwrap_err().message().to_owned()
+        };
+        assert!(root(&[("x/other", b"")]).contains("no data.pkl"));
+        assert!(root(&[("x/data.pkl", b""), ("y/data.pkl", b"")]).contains("more than one"));
+    }
+}
