@@ -29,5 +29,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     step::run(&mut script("xtask/fixtures/make.py"))?;
     step::run(&mut script("xtask/fixtures/weights.py"))?;
     step::run(&mut script("crates/core/tests/fixtures/resize.py"))?;
-    step::run(&mut script("crates/core/tests/fixtures/jpeg.py"))
+    step::run(&mut script("crates/core/tests/fixtures/jpeg.py"))?;
+    step::run(&mut script("xtask/fixtures/open_clip_models.py"))
 }

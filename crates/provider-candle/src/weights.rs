@@ -121,7 +121,7 @@ impl Checkpoint {
         let entry = self.tensors.get(name).ok_or_else(|| self.missing(name))?;
         let file = self.files.get(entry.file).ok_or_else(|| self.missing(name))?;
         if entry.view.shape != shape {
-            let config = if self.open_clip { open_clip::CONFIG } else { "config.json" };
+            let config = self.config();
             let message = format!(
                 "{}: tensor '{name}' has shape {:?}, where {config} makes it {shape:?}",
                 file.name, entry.view.shape
@@ -148,14 +148,24 @@ impl Checkpoint {
         let Some(first) = left.first() else { return Ok(()) };
         let more = if left.len() > 1 { format!(" and {} more", left.len() - 1) } else { String::new() };
         Err(Error::new(ErrorKind::Model, format!("{}: unexpected tensor '{first}'{more}", self.name()))
-            .hint("config.json describes another model than the weights hold; check model_type and num_hidden_layers"))
+            .hint(self.other_model()))
     }
 
     fn missing(&self, name: &str) -> Error {
         let original = if self.open_clip { open_clip::original(name) } else { None };
         let original = original.map(|name| format!(" ('{name}' in open_clip's words)")).unwrap_or_default();
         Error::new(ErrorKind::Model, format!("{}: tensor '{name}'{original} is missing", self.name()))
-            .hint("config.json describes another model than the weights hold; check model_type and num_hidden_layers")
+            .hint(self.other_model())
+    }
+
+    fn other_model(&self) -> String {
+        let keys = if self.open_clip { "layers in vision_cfg" } else { "model_type and num_hidden_layers" };
+        format!("{} describes another model than the weights hold; check {keys}", self.config())
+    }
+
+    /// The file that says which tensors there should be.
+    fn config(&self) -> &'static str {
+        if self.open_clip { open_clip::CONFIG } else { "config.json" }
     }
 
     fn name(&self) -> &str {
