@@ -4,7 +4,8 @@
 //! them out, and carries the small model `imbed/tiny`, so that a program works with no files and no network.
 //!
 //! How a checkpoint becomes vectors, one module each:
-//! 1. `provider` answers the registry; `source` finds the checkpoint, a folder or the built-in one.
+//! 1. `provider` answers the registry; `source` finds the checkpoint, a folder or the built-in one. `open_clip` tells those
+//!    that `open_clip` publishes in the words of `transformers`.
 //! 2. `families` reads `config.json` into an `architecture`, one file per family (CLIP, `ViT`, `imbed/tiny`); `descriptor`
 //!    holds that and can be sent elsewhere. No weights are read so far, only the names of the tensors.
 //! 3. On `instantiate`, `families` reads the tensors it wants from `weights` into a `model`, which is data alone.
@@ -31,6 +32,7 @@ mod device;
 mod embedder;
 mod families;
 mod model;
+mod open_clip;
 mod provider;
 mod source;
 mod tensors;

@@ -6,7 +6,7 @@ use imbed_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::weights::Checkpoint;
+use crate::{open_clip, weights::Checkpoint};
 
 /// The name of the built-in model.
 pub(crate) const BUILTIN: &str = "imbed/tiny";
@@ -51,11 +51,17 @@ impl Source {
 
     /// The checkpoint's `config.json`.
     pub(crate) fn config(&self) -> Result<Value> {
+        if let Some(translated) = self.open_clip()? {
+            return Ok(translated.config);
+        }
         self.json("config.json", TINY_CONFIG)
     }
 
     /// The checkpoint's `preprocessor_config.json`.
     pub(crate) fn preprocessor(&self) -> Result<Value> {
+        if let Some(translated) = self.open_clip()? {
+            return Ok(translated.preprocessor);
+        }
         self.json("preprocessor_config.json", TINY_PREPROCESSOR)
     }
 
@@ -64,6 +70,14 @@ impl Source {
         match self {
             Self::Builtin => Checkpoint::from_static(BUILTIN, TINY_WEIGHTS),
             Self::Folder(folder) => Checkpoint::open(folder),
+        }
+    }
+
+    /// Both of these files, where `open_clip`'s config stands for them.
+    fn open_clip(&self) -> Result<Option<open_clip::Translated>> {
+        match self {
+            Self::Builtin => Ok(None),
+            Self::Folder(folder) => open_clip::read(folder),
         }
     }
 

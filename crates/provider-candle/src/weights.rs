@@ -1,23 +1,27 @@
-//! Weights on disk: safetensors files, memory-mapped and read tensor by tensor into f32.
+//! Weights on disk, memory-mapped and read tensor by tensor into f32.
+//!
+//! `files` finds them in a folder, `torch` reads the table of a file that `torch.save` wrote, and `view` says where a tensor
+//! lies. Whatever the format, a [`Checkpoint`] is a table of views by the names that `transformers` gives, and its tensors
+//! are read from where they lie when they are taken.
+
+mod files;
+mod torch;
+mod view;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
-    ops::Range,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use candle_core::Tensor;
-use half::{bf16, f16};
 use imbed_core::{Error, ErrorKind, Result};
 use memmap2::Mmap;
-use safetensors::{Dtype, SafeTensors};
-use serde_json::Value;
+use safetensors::SafeTensors;
 
-/// The single file of a small checkpoint.
-const SINGLE: &str = "model.safetensors";
-/// The list of files of a large one.
-const INDEX: &str = "model.safetensors.index.json";
+use crate::open_clip;
+use files::Format;
+pub(crate) use view::View;
 
 /// An open checkpoint, which remembers the tensors that were taken from it.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub(crate) struct Checkpoint {
     files: Vec<WeightFile>,
     tensors: BTreeMap<String, Entry>,
     taken: BTreeSet<String>,
+    /// Whether the tensors have names in the files that `open_clip` gave them.
+    open_clip: bool,
 }
 
 #[derive(Debug)]
@@ -49,20 +55,19 @@ impl Bytes {
     }
 }
 
+/// A tensor, and the file that it lies in.
 #[derive(Debug)]
 struct Entry {
     file: usize,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    /// Within the file.
-    bytes: Range<usize>,
+    view: View,
 }
 
 impl Checkpoint {
-    /// Opens the weights in `folder` and reads their headers.
+    /// Opens the weights in `folder` and reads the tables of their tensors.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
+        let (format, paths) = files::find(folder, open_clip::describes(folder))?;
         let mut files = Vec::new();
-        for path in weight_files(folder)? {
+        for path in paths {
             let name = path.display().to_string();
             let file = File::open(&path).map_err(|e| Error::io(&name, e))?;
             // SAFETY: the map is read only. Another process that shortens the file while it is mapped can end this one
@@ -70,30 +75,25 @@ impl Checkpoint {
             let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(&name, e))?;
             files.push(WeightFile { name, bytes: Bytes::Mapped(map) });
         }
-        Self::over(files)
+        Self::over(files, format)
     }
 
-    /// The checkpoint in `bytes`, which messages call `name`.
+    /// The safetensors file in `bytes`, which messages call `name`.
     pub(crate) fn from_static(name: &str, bytes: &'static [u8]) -> Result<Self> {
-        Self::over(vec![WeightFile { name: name.to_owned(), bytes: Bytes::Static(bytes) }])
+        Self::over(vec![WeightFile { name: name.to_owned(), bytes: Bytes::Static(bytes) }], Format::Safetensors)
     }
 
-    fn over(files: Vec<WeightFile>) -> Result<Self> {
+    fn over(files: Vec<WeightFile>, format: Format) -> Result<Self> {
         let mut tensors = BTreeMap::new();
         for (file, WeightFile { name, bytes }) in files.iter().enumerate() {
-            let (header, metadata) = SafeTensors::read_metadata(bytes.get()).map_err(|e| {
-                Error::new(ErrorKind::Model, format!("{name}: not a whole safetensors file: {e}"))
-                    .hint("fetch the file again and compare its size with the published one")
-                    .source(e)
-            })?;
-            // Data follows the header, which an 8-byte length precedes.
-            let data = header + 8;
-            for (tensor, info) in metadata.tensors() {
-                let bytes = data + info.data_offsets.0..data + info.data_offsets.1;
-                tensors.insert(tensor, Entry { file, dtype: info.dtype, shape: info.shape.clone(), bytes });
-            }
+            let table = table(bytes.get(), format).map_err(|e| e.context(name))?;
+            tensors.extend(table.into_iter().map(|(tensor, view)| (tensor, Entry { file, view })));
         }
-        Ok(Self { files, tensors, taken: BTreeSet::new() })
+        let open_clip = tensors.contains_key(open_clip::STEM);
+        if open_clip {
+            tensors = translated(tensors);
+        }
+        Ok(Self { files, tensors, taken: BTreeSet::new(), open_clip })
     }
 
     /// Whether there is a tensor called `name`.
@@ -106,7 +106,8 @@ impl Checkpoint {
         self.files.iter().map(|file| file.bytes.get().len() as u64).sum()
     }
 
-    /// BLAKE3 of the files' bytes, one after another in the order of their names.
+    /// BLAKE3 of the files' bytes, one after another in the order of their names. The same weights in another format have
+    /// another hash: it tells files apart, which costs no reading of tensors.
     pub(crate) fn hash(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         for file in &self.files {
@@ -119,19 +120,18 @@ impl Checkpoint {
     pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let entry = self.tensors.get(name).ok_or_else(|| self.missing(name))?;
         let file = self.files.get(entry.file).ok_or_else(|| self.missing(name))?;
-        if entry.shape != shape {
-            return Err(Error::new(
-                ErrorKind::Model,
-                format!(
-                    "{}: tensor '{name}' has shape {:?}, where config.json makes it {shape:?}",
-                    file.name, entry.shape
-                ),
-            )
-            .hint("config.json and the weights belong to different models, or one of them was edited"));
+        if entry.view.shape != shape {
+            let config = self.config();
+            let message = format!(
+                "{}: tensor '{name}' has shape {:?}, where {config} makes it {shape:?}",
+                file.name, entry.view.shape
+            );
+            return Err(Error::new(ErrorKind::Model, message)
+                .hint(format!("{config} and the weights belong to different models, or one of them was edited")));
         }
-        let bytes = file.bytes.get().get(entry.bytes.clone()).unwrap_or_default();
-        let values = to_f32(bytes, entry.dtype).ok_or_else(|| {
-            Error::new(ErrorKind::Model, format!("{}: tensor '{name}' is stored as {:?}", file.name, entry.dtype))
+        let values = entry.view.values(file.bytes.get()).ok_or_else(|| {
+            let dtype = entry.view.dtype;
+            Error::new(ErrorKind::Model, format!("{}: tensor '{name}' is stored as {dtype:?}", file.name))
                 .hint("store the weights as F32, F16 or BF16")
         })?;
         let tensor = Tensor::from_vec(values, shape, &candle_core::Device::Cpu)
@@ -148,12 +148,24 @@ impl Checkpoint {
         let Some(first) = left.first() else { return Ok(()) };
         let more = if left.len() > 1 { format!(" and {} more", left.len() - 1) } else { String::new() };
         Err(Error::new(ErrorKind::Model, format!("{}: unexpected tensor '{first}'{more}", self.name()))
-            .hint("config.json describes another model than the weights hold; check model_type and num_hidden_layers"))
+            .hint(self.other_model()))
     }
 
     fn missing(&self, name: &str) -> Error {
-        Error::new(ErrorKind::Model, format!("{}: tensor '{name}' is missing", self.name()))
-            .hint("config.json describes another model than the weights hold; check model_type and num_hidden_layers")
+        let original = if self.open_clip { open_clip::original(name) } else { None };
+        let original = original.map(|name| format!(" ('{name}' in open_clip's words)")).unwrap_or_default();
+        Error::new(ErrorKind::Model, format!("{}: tensor '{name}'{original} is missing", self.name()))
+            .hint(self.other_model())
+    }
+
+    fn other_model(&self) -> String {
+        let keys = if self.open_clip { "layers in vision_cfg" } else { "model_type and num_hidden_layers" };
+        format!("{} describes another model than the weights hold; check {keys}", self.config())
+    }
+
+    /// The file that says which tensors there should be.
+    fn config(&self) -> &'static str {
+        if self.open_clip { open_clip::CONFIG } else { "config.json" }
     }
 
     fn name(&self) -> &str {
@@ -161,58 +173,47 @@ impl Checkpoint {
     }
 }
 
-/// The weight files in `folder`: the single one, or those that the index lists, in the order of their names.
-fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let single = folder.join(SINGLE);
-    if single.is_file() {
-        return Ok(vec![single]);
+/// The tensors of a file.
+fn table(bytes: &[u8], format: Format) -> Result<Vec<(String, View)>> {
+    if bytes.starts_with(b"version https://git-lfs") {
+        return Err(Error::new(ErrorKind::Model, "a pointer of Git LFS, and not the weights that it points to")
+            .hint("run `git lfs pull` in the folder, or fetch the file with the hub's own tools"));
     }
-    let path = folder.join(INDEX);
-    if !path.is_file() {
-        let pickled = folder.join("pytorch_model.bin").is_file();
-        let hint = if pickled {
-            "pytorch_model.bin is not read; convert it with `transformers`: from_pretrained, then save_pretrained"
-        } else {
-            "a checkpoint folder holds config.json, preprocessor_config.json and model.safetensors"
-        };
-        let message = format!("{} has neither {SINGLE} nor {INDEX}", folder.display());
-        return Err(Error::new(ErrorKind::UnknownModel, message).hint(hint));
-    }
-    let text = std::fs::read_to_string(&path).map_err(|e| Error::io(path.display(), e))?;
-    let wrong = |why: String| Error::new(ErrorKind::Model, format!("{}: {why}", path.display()));
-    let index: Value = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-    let map = index.get("weight_map").and_then(Value::as_object).ok_or_else(|| wrong("no weight_map".into()))?;
-    let names: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
-    let mut files = Vec::new();
-    for name in names {
-        // A name, not a path: an index must not reach outside its folder.
-        let plain = Path::new(name).file_name().is_some_and(|file| file == name);
-        let shard = folder.join(name);
-        if !plain || !shard.is_file() {
-            return Err(wrong(format!("the file '{name}' that it lists is not in the folder")));
+    match format {
+        Format::Torch => torch::read(bytes),
+        Format::Safetensors => {
+            let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| {
+                Error::new(ErrorKind::Model, format!("not a whole safetensors file: {e}"))
+                    .hint("fetch the file again and compare its size with the published one")
+                    .source(e)
+            })?;
+            // Data follows the header, which an 8-byte length precedes.
+            let view = |info: &safetensors::tensor::TensorInfo| {
+                View::contiguous(info.dtype, info.shape.clone(), header + 8 + info.data_offsets.0)
+            };
+            Ok(metadata.tensors().into_iter().map(|(name, info)| (name, view(info))).collect())
         }
-        files.push(shard);
     }
-    Ok(files)
 }
 
-/// Little-endian bytes of `dtype` as f32, or `None` for a type that weights are not stored in.
-fn to_f32(bytes: &[u8], dtype: Dtype) -> Option<Vec<f32>> {
-    Some(match dtype {
-        Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-        Dtype::F16 => bytes.as_chunks::<2>().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
-        Dtype::BF16 => bytes.as_chunks::<2>().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
-        _ => return None,
-    })
+/// The same tensors under the names that `transformers` gives to CLIP's.
+fn translated(tensors: BTreeMap<String, Entry>) -> BTreeMap<String, Entry> {
+    let mut renamed = BTreeMap::new();
+    for (name, Entry { file, view }) in tensors {
+        renamed.extend(open_clip::translate(&name, view).into_iter().map(|(name, view)| (name, Entry { file, view })));
+    }
+    renamed
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use std::collections::HashMap;
 
-    use safetensors::tensor::TensorView;
+    use safetensors::{Dtype, tensor::TensorView};
 
     use super::*;
+
+    const SINGLE: &str = "model.safetensors";
 
     /// Writes a checkpoint of zeros with these names and shapes.
     pub(crate) fn write_zeros(path: &Path, tensors: &[(&str, Vec<usize>)]) {
@@ -270,19 +271,5 @@ pub(crate) mod tests {
             assert_eq!(error.kind(), ErrorKind::Model);
             assert!(error.message().contains("model.safetensors"), "{error}");
         }
-    }
-
-    #[test]
-    fn an_index_cannot_reach_outside_its_folder() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(INDEX), r#"{"weight_map": {"a": "../secret.safetensors"}}"#).unwrap();
-        assert!(Checkpoint::open(folder.path()).unwrap_err().message().contains("../secret.safetensors"));
-    }
-
-    #[test]
-    fn half_precision_is_widened_exactly() {
-        assert_eq!(to_f32(&f16::from_f32(0.1).to_le_bytes(), Dtype::F16).unwrap(), [f16::from_f32(0.1).to_f32()]);
-        assert_eq!(to_f32(&bf16::from_f32(-3.3).to_le_bytes(), Dtype::BF16).unwrap(), [bf16::from_f32(-3.3).to_f32()]);
-        assert!(to_f32(&[0; 8], Dtype::I64).is_none());
     }
 }
