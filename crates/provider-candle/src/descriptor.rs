@@ -36,7 +36,7 @@ impl CandleDescriptor {
         let architecture = families::describe(&config, &|name| checkpoint.contains(name), options.pooling)
             .map_err(|e| e.context(model))?;
         let preprocess = from_preprocessor_config(&source.preprocessor()?).map_err(|e| e.context(model))?;
-        check_size(&architecture, &preprocess).map_err(|e| e.context(model))?;
+        let architecture = fitted(architecture, &preprocess, false).map_err(|e| e.context(model))?;
         check_options(&architecture, options)?;
         Ok(Self {
             model: model.to_owned(),
@@ -59,15 +59,13 @@ impl CandleDescriptor {
     }
 }
 
-/// The preprocessor must make what the model reads.
-fn check_size(architecture: &Architecture, preprocess: &Preprocess) -> Result<()> {
-    let (rows, columns) = architecture.image;
+/// The architecture for what the preprocessor makes, of a size that the user asked for or of the checkpoint's own.
+fn fitted(architecture: Architecture, preprocess: &Preprocess, asked: bool) -> Result<Architecture> {
     match preprocess.output_size() {
-        Some(size) if (size.height as usize, size.width as usize) == (rows, columns) => Ok(()),
-        given => {
-            let given = given.map_or("images of any size".to_owned(), |s| format!("{} x {}", s.height, s.width));
-            let message = format!("preprocessor_config.json makes {given}, config.json wants {rows} x {columns}");
-            Err(Error::new(ErrorKind::Model, message).hint("compare both files with the published checkpoint's"))
+        Some(size) => architecture.for_images((size.height as usize, size.width as usize), asked),
+        None => {
+            Err(Error::new(ErrorKind::Model, "preprocessor_config.json makes images of any size, the model reads one")
+                .hint("compare both files with the published checkpoint's"))
         }
     }
 }
