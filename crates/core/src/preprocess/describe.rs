@@ -11,6 +11,13 @@ impl fmt::Display for Preprocess {
             match target {
                 ResizeTarget::ShortestEdge(edge) => write!(f, ", shortest edge {edge}")?,
                 ResizeTarget::Exact(size) => write!(f, ", resize {size}")?,
+                ResizeTarget::ConvNext { side, .. } => match target.convnext_edge() {
+                    Some(edge) => write!(f, ", shortest edge {edge} and its middle {side}x{side}")?,
+                    None => write!(f, ", resize {side}x{side}")?,
+                },
+                ResizeTarget::Patches { patch, max_patches } => {
+                    write!(f, ", at most {max_patches} patches of {patch}x{patch}")?;
+                }
             }
             write!(f, " {}", format!("{filter:?}").to_lowercase())?;
         }

@@ -27,7 +27,7 @@ const CLIP_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 const HALF: [f64; 3] = [0.5; 3];
 
 const fn square(side: u32) -> ResizeTarget {
-    ResizeTarget::Exact(Size { height: side, width: side })
+    ResizeTarget::Exact(Size::square(side))
 }
 
 const PROCESSORS: &[Processor] = &[
@@ -158,17 +158,12 @@ fn read(json: &Value) -> Result<Preprocess> {
         };
         let target = config.resize_target(processor)?;
         if processor.name == CONVNEXT {
-            let (target, crop) = config.convnext(target)?;
-            resize = Some(Resize { target, filter });
-            center_crop = crop;
+            resize = Some(Resize { target: config.convnext(target)?, filter });
         } else {
             resize = Some(Resize { target, filter });
         }
     }
     if config.switch("do_center_crop", processor.crop.is_some())? {
-        if center_crop.is_some() {
-            return Err(not_understood("a centre crop after ConvNeXT's own"));
-        }
         center_crop = Some(config.crop_size(processor)?);
     }
     let scale =
@@ -284,21 +279,16 @@ impl Config<'_> {
         }
     }
 
-    /// `ConvNeXT` below 384 pixels: resize to the edge over `crop_pct`, then cut the edge from the middle. From 384 on:
-    /// both sides become the edge.
-    fn convnext(&self, target: ResizeTarget) -> Result<(ResizeTarget, Option<Size>)> {
+    fn convnext(&self, target: ResizeTarget) -> Result<ResizeTarget> {
         let ResizeTarget::ShortestEdge(edge) = target else {
             return Err(nonsense("ConvNeXT's size must be a shortest_edge"));
         };
-        if edge >= 384 {
-            return Ok((square(edge), None));
+        let crop_pct = self.number("crop_pct")?.unwrap_or(224.0 / 256.0);
+        if crop_pct <= 0.0 {
+            return Err(nonsense(format!("crop_pct is {crop_pct}, not a share of 1")));
         }
-        let share = self.number("crop_pct")?.unwrap_or(224.0 / 256.0);
-        if !(share > 0.0 && share <= 1.0) {
-            return Err(nonsense(format!("crop_pct is {share}, not a share of 1")));
-        }
-        let resized = side("size over crop_pct", (f64::from(edge) / share) as u64)?;
-        Ok((ResizeTarget::ShortestEdge(resized), Some(Size { height: edge, width: edge })))
+        side("size over crop_pct", (f64::from(edge) / crop_pct) as u64)?;
+        Ok(ResizeTarget::ConvNext { side: edge, crop_pct })
     }
 }
 
@@ -363,7 +353,13 @@ mod tests {
             ("SiglipImageProcessor", square(224), Filter::Bicubic, None, HALF),
             ("BitImageProcessor", ResizeTarget::ShortestEdge(224), Filter::Bicubic, Some(224), CLIP_MEAN),
             ("DeiTImageProcessor", square(256), Filter::Bicubic, Some(224), HALF),
-            ("ConvNextImageProcessor", square(384), Filter::Bicubic, None, HALF),
+            (
+                "ConvNextImageProcessor",
+                ResizeTarget::ConvNext { side: 384, crop_pct: 0.875 },
+                Filter::Bicubic,
+                None,
+                HALF,
+            ),
         ] {
             let recipe = recipe(&json!({ "image_processor_type": class }));
             assert_eq!(recipe.resize, Some(Resize { target, filter }), "{class}");
@@ -410,8 +406,8 @@ mod tests {
     fn convnext_cuts_below_384() {
         let small =
             recipe(&json!({ "image_processor_type": "ConvNextFeatureExtractor", "size": 224, "crop_pct": 0.875 }));
-        assert_eq!(small.resize.unwrap().target, ResizeTarget::ShortestEdge(256));
-        assert_eq!(small.center_crop, Some(Size { height: 224, width: 224 }));
+        assert_eq!(small.resize.unwrap().target, ResizeTarget::ConvNext { side: 224, crop_pct: 0.875 });
+        assert_eq!(small.output_size(), Some(Size::square(224)));
     }
 
     #[test]
