@@ -105,7 +105,7 @@ pub(crate) enum StemShape {
 pub(crate) enum PositionShape {
     /// A learnt row is added for each patch of a grid of so many rows and columns.
     Learnt { grid: (usize, usize), resized: Resized },
-    /// Sines and cosines of row and column are added, as AIMv2 does for images of any size.
+    /// Sines and cosines of row and column are added, as `AIMv2` does for images of any size.
     Waves,
     /// Queries and keys of the patches are turned by angles that their places give, as `DINOv3` does.
     Rotary { theta: f64 },

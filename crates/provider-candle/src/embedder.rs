@@ -28,9 +28,9 @@ pub(crate) struct CandleEmbedder {
 #[derive(Debug)]
 enum Runner {
     /// On the processor.
-    Cpu(CpuModel),
+    Cpu(Box<CpuModel>),
     /// With candle's operations.
-    Tensors(TensorModel),
+    Tensors(Box<TensorModel>),
 }
 
 impl CandleEmbedder {
@@ -49,9 +49,9 @@ impl CandleEmbedder {
             Dtype::F16 => DType::F16,
         };
         let runner = match device {
-            Device::Cpu => Runner::Cpu(CpuModel::new(model)?),
+            Device::Cpu => Runner::Cpu(Box::new(CpuModel::new(model)?)),
             Device::Cuda(_) | Device::Metal(_) => {
-                Runner::Tensors(TensorModel::new(model, candle, dtype).map_err(device::failed)?)
+                Runner::Tensors(Box::new(TensorModel::new(model, candle, dtype).map_err(device::failed)?))
             }
         };
         Ok(Self { runner, normalize, device, shape })
@@ -70,7 +70,7 @@ impl CandleEmbedder {
                     return wrong(given, format!("{rows} x {columns}"));
                 }
                 (ImageShape::Patches(most), StemShape::Patches(rows, columns)) => {
-                    let whole = given.0 % rows == 0 && given.1 % columns == 0;
+                    let whole = given.0.is_multiple_of(*rows) && given.1.is_multiple_of(*columns);
                     let patches = (given.0 / rows) * (given.1 / columns);
                     if !whole || !(1..=most).contains(&patches) {
                         return wrong(given, format!("1 to {most} patches of {rows} x {columns}"));
@@ -115,7 +115,9 @@ impl CandleEmbedder {
         }
         for ((rows, columns), images) in sizes {
             let mut batch = PixelBatch::with_capacity(images.len(), rows, columns);
-            images.iter().for_each(|image| batch.push(pixels.image(*image), rows, columns));
+            for image in &images {
+                batch.push(pixels.image(*image), rows, columns);
+            }
             let mut vectors = vec![0.0; images.len() * width];
             self.run(&batch, &mut vectors)?;
             for (image, vector) in images.iter().zip(vectors.chunks_exact(width)) {

@@ -14,7 +14,7 @@ pub(crate) struct VisionTransformer {
     pub(crate) architecture: Architecture,
     /// From pixels to tokens.
     pub(crate) stem: Stem,
-    /// On the patches before their positions; AIMv2 has one.
+    /// On the patches before their positions; `AIMv2` has one.
     pub(crate) patch_norm: Option<Norm>,
     /// The tokens before the patches, with what positions they have added, `[prefix, hidden]`.
     pub(crate) prefix: Option<Tensor>,

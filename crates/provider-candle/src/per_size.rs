@@ -6,11 +6,14 @@ use imbed_core::Result;
 
 /// Sizes remembered. A model of one size needs one; one that reads any proportion meets a few dozen, and what is kept
 /// for each is about a megabyte.
-const KEPT: usize = 32;
+const MOST: usize = 32;
 
 /// One `T` per size in pixels, rows and columns, those last used first.
 #[derive(Debug)]
-pub(crate) struct PerSize<T>(Mutex<Vec<((usize, usize), Arc<T>)>>);
+pub(crate) struct PerSize<T>(Mutex<Vec<Kept<T>>>);
+
+/// A size and what was made for it.
+type Kept<T> = ((usize, usize), Arc<T>);
 
 impl<T> PerSize<T> {
     pub(crate) fn new() -> Self {
@@ -30,7 +33,7 @@ impl<T> PerSize<T> {
         let made = Arc::new(make()?);
         let mut kept = lock();
         kept.insert(0, (size, made.clone()));
-        kept.truncate(KEPT);
+        kept.truncate(MOST);
         Ok(made)
     }
 }
@@ -48,7 +51,7 @@ mod tests {
             get(side, 0);
             assert_eq!(get(1, 12), 10, "used after every other");
         }
-        assert_eq!(sizes.0.lock().unwrap().len(), KEPT);
+        assert_eq!(sizes.0.lock().unwrap().len(), MOST);
         assert_eq!(get(2, 13), 13, "made again");
     }
 }

@@ -294,6 +294,30 @@ mod tests {
     }
 
     #[test]
+    fn both_resample_positions_and_read_every_grid_alike() {
+        let source = Source::find(&fixture("siglip2-naflex")).unwrap();
+        let load = || {
+            let weights = source.weights().unwrap();
+            let shape = families::describe(&source.config().unwrap(), &|name| weights.contains(name), None).unwrap();
+            families::load(&shape, weights).unwrap()
+        };
+        let plain = TensorModel::new(load(), &Device::Cpu, DType::F32).unwrap();
+        let fast = CpuModel::new(load()).unwrap();
+        for image in [(32, 32), (16, 64), (8, 8), (96, 8)] {
+            let data = (0..image.0 * image.1 * 3).map(|i: usize| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+            let pixels = PixelBatch::from_vec(data, image.0, image.1).unwrap();
+            let mut normalised = vec![0.0; pixels.data().len()];
+            NORMALIZE.apply(&pixels, &mut normalised);
+            let plain = plain.forward(normalised, 1, image).unwrap();
+            let mut ours = vec![0.0; plain.len()];
+            fast.forward(&pixels, &NORMALIZE, &mut ours).unwrap();
+            for (ours, plain) in ours.iter().zip(plain) {
+                assert!((ours - plain).abs() < 1e-4, "{image:?}: {ours}, not {plain}");
+            }
+        }
+    }
+
+    #[test]
     fn half_precision_stays_near_single_precision() {
         for name in ["clip", "vit", "siglip", "dinov2-registers", "dinov3-gated", "aimv2-lit"] {
             assert_close(&fixture(name), None, DType::F16, 2e-2);

@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_bias_of_all_keys_shows_only_where_they_are_turned() {
         let qkv: Vec<f32> = (0..4 * 12).map(|i| ((i * 29) % 17) as f32 / 8.0 - 1.0).collect();
-        let rotary = Rotary::new((2, 2), 4, 100.0, 0);
+        let rotary = Rotary::new((4, 1), 4, 100.0, 0);
         let answers = |bias: &[f32], rotary| {
             let shape = Attention { tokens: 4, hidden: 4, heads: 1, queries: 4, bias, rotary };
             let mut out = [0.0; 16];

@@ -1,4 +1,4 @@
-//! AIMv2's vision transformers, from the whole of an image and text model (`-lit`) or the vision tower alone.
+//! `AIMv2`'s vision transformers, from the whole of an image and text model (`-lit`) or the vision tower alone.
 //!
 //! The embedding of a whole model is `get_image_features` of `transformers`: what a learnt query reads from all tokens
 //! after the last norm, projected. A tower with that head gives what it reads, one without the mean of its tokens. Learnt
@@ -20,7 +20,7 @@ use crate::{
 
 /// Reads a config; absent keys have the defaults of `Aimv2VisionConfig` and `Aimv2Config`.
 pub(super) fn describe(config: &Value, pooling: Option<Pooling>) -> Result<Architecture> {
-    let Vision { whole, vision, is_whole } = Vision::of(config, &["aimv2"]);
+    let Vision { whole, tower: vision, is_whole } = Vision::of(config, &["aimv2"]);
     vision.require_rgb()?;
     let has_head = vision.flag("use_head", true)?;
     let (pooling, poolings) = match (has_head, pooling) {

@@ -32,7 +32,7 @@ pub(super) fn describe(
     if let Some(pooling) = pooling {
         return Err(no_such_pooling("CLIP, whose projection reads the class token", pooling, &[]));
     }
-    let Vision { whole, vision, is_whole } = Vision::of(config, &["clip", "metaclip_2"]);
+    let Vision { whole, tower: vision, is_whole } = Vision::of(config, &["clip", "metaclip_2"]);
     vision.require_rgb()?;
     let projected = is_whole
         || match whole.architectures().as_slice() {

@@ -14,7 +14,7 @@ pub(super) struct Vision<'a> {
     /// The whole config.
     pub(super) whole: Config<'a>,
     /// The part about the vision tower, which may be the whole.
-    pub(super) vision: Config<'a>,
+    pub(super) tower: Config<'a>,
     /// Whether there is more than the vision tower.
     pub(super) is_whole: bool,
 }
@@ -23,8 +23,8 @@ impl<'a> Vision<'a> {
     /// The parts of `config`; a `model_type` in `whole` is that of a checkpoint with more than the vision tower.
     pub(super) fn of(config: &'a Value, whole: &[&str]) -> Self {
         let is_whole = config.get("model_type").and_then(Value::as_str).is_some_and(|name| whole.contains(&name));
-        let vision = if is_whole { config.get("vision_config").unwrap_or(&ABSENT) } else { config };
-        Self { whole: Config(config), vision: Config(vision), is_whole }
+        let tower = if is_whole { config.get("vision_config").unwrap_or(&ABSENT) } else { config };
+        Self { whole: Config(config), tower: Config(tower), is_whole }
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{
 
 /// Reads a config; absent keys have the defaults of `SiglipVisionConfig` and `Siglip2VisionConfig`.
 pub(super) fn describe(config: &Value, family: Family, pooling: Option<Pooling>) -> Result<Architecture> {
-    let Vision { vision, .. } = Vision::of(config, &["siglip", "siglip2"]);
+    let Vision { tower: vision, .. } = Vision::of(config, &["siglip", "siglip2"]);
     vision.require_rgb()?;
     let has_head = vision.flag("vision_use_head", true)?;
     let (pooling, poolings) = match (has_head, pooling) {
