@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compare imbed's preprocessing with the image processors of transformers on random files and random images.
 
-    cargo build --release -p imbed-core --example preprocess
+    cargo build -p imbed-core --example preprocess
     python xtask/compare/processors.py --cases 500 [--seed 0] [--photos DIR]
 
 Each case is a random `preprocessor_config.json` of a random class, and a random image, of which some have transparency. The
@@ -70,6 +70,8 @@ def random_config(rng: random.Random) -> dict:
         config["image_std"] = rng.choice([0.5, [rng.random() + 0.01 for _ in range(3)], [0.229, 0.224, 0.225]])
     if rng.random() < 0.05:
         config["do_pad"] = True
+    if rng.random() < 0.1:
+        config[rng.choice(["size", "crop_size", "resample", "rescale_factor", "image_mean", "image_std"])] = None
     return {"image_processor": config} if rng.random() < 0.1 else config
 
 
@@ -127,8 +129,8 @@ def compare(binary: str, cases: int, seed: int) -> int:
             if isinstance(wanted, str) or "error" in said:
                 both = isinstance(wanted, str) and "error" in said
                 count["refused by both" if both else "refused by one"] += 1
-                if not both:
-                    refusals[f"ours: {said.get('error', 'none')} | reference: {wanted if isinstance(wanted, str) else 'none'}"] += 1
+                theirs = wanted if isinstance(wanted, str) else "none"
+                refusals["both" if both else "one", said.get("error", "none").splitlines()[0][:110], theirs[:110]] += 1
                 continue
             pixels, numbers = result(job, said)
             if pixels.shape != wanted[0].shape:
@@ -144,8 +146,8 @@ def compare(binary: str, cases: int, seed: int) -> int:
             else:
                 count["equal"] += 1
     print(f"transformers {transformers.__version__}, Pillow {PIL.__version__}, {cases} cases, seed {seed}: {dict(count)}")
-    for refusal, times in refusals.most_common():
-        print(f"  {times} x {refusal}")
+    for (who, mine, theirs), times in sorted(refusals.items(), key=lambda item: (item[0][0], -item[1])):
+        print(f"  refused by {who}, {times} times. imbed: {mine}; reference: {theirs}")
     return count["another size"] + count["other bytes"] + count["other numbers"]
 
 
@@ -178,7 +180,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--binary", default=str(ROOT / "target/release/examples/preprocess"))
+    parser.add_argument("--binary", default=str(ROOT / "target/debug/examples/preprocess"))
     parser.add_argument("--photos", help="a folder of JPEGs for the comparison with DINOv3's processor")
     args = parser.parse_args()
     wrong = compare(args.binary, args.cases, args.seed)

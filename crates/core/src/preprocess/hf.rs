@@ -48,8 +48,10 @@ fn read(json: &Value) -> Result<Preprocess> {
     config.refuse_what_is_not_understood()?;
 
     let resize = resize(&config, processor)?;
-    let crops = processor.kind != Kind::Patches && config.switch("do_center_crop", processor.do_center_crop)?;
-    let center_crop = if crops { Some(crop_size(&config, processor)?) } else { None };
+    let crops = config.switch("do_center_crop", processor.do_center_crop)?;
+    let crop = if crops { Some(crop_size(&config, processor)?) } else { None };
+    // Asked for and never done: as the reference has it.
+    let center_crop = crop.filter(|_| processor.kind != Kind::Patches);
     let recipe = Preprocess { resize, center_crop, normalize: normalize(&config, processor)? };
     match processor.kind {
         Kind::Plain | Kind::Clip => refuse_padding(&config, &recipe)?,
@@ -68,7 +70,7 @@ fn resize(config: &Config<'_>, processor: &Processor) -> Result<Option<Resize>> 
         }
         return Ok(None);
     }
-    let filter = match config.get("resample") {
+    let filter = match config.value("resample")? {
         None => processor.filter,
         Some(value) => value
             .as_i64()
@@ -85,7 +87,7 @@ fn resize(config: &Config<'_>, processor: &Processor) -> Result<Option<Resize>> 
 }
 
 fn size(config: &Config<'_>, processor: &Processor) -> Result<ResizeTarget> {
-    let Some(value) = config.get("size") else { return Ok(processor.size) };
+    let Some(value) = config.value("size")? else { return Ok(processor.size) };
     if value.is_number() {
         let edge = sizes::number("size", value)?;
         let square = config.switch("default_to_square", processor.square)?;
@@ -95,7 +97,7 @@ fn size(config: &Config<'_>, processor: &Processor) -> Result<ResizeTarget> {
 }
 
 fn crop_size(config: &Config<'_>, processor: &Processor) -> Result<Size> {
-    match (config.get("crop_size"), processor.crop) {
+    match (config.value("crop_size")?, processor.crop) {
         (Some(value), _) => sizes::both("crop_size", value),
         (None, Some(side)) => Ok(Size::square(side)),
         (None, None) => Err(nonsense("do_center_crop is true without a crop_size")),
@@ -104,7 +106,7 @@ fn crop_size(config: &Config<'_>, processor: &Processor) -> Result<Size> {
 
 fn patches(config: &Config<'_>, default: ResizeTarget) -> Result<ResizeTarget> {
     let ResizeTarget::Patches { patch, max_patches } = default else { return Ok(default) };
-    let number = |key: &str, default: u32| config.get(key).map_or(Ok(default), |value| sizes::number(key, value));
+    let number = |key: &str, default: u32| config.value(key)?.map_or(Ok(default), |value| sizes::number(key, value));
     Ok(ResizeTarget::Patches {
         patch: number("patch_size", patch)?,
         max_patches: number("max_num_patches", max_patches)?,
@@ -252,6 +254,27 @@ mod tests {
             "do_rescale": false, "do_normalize": false,
         }));
         assert_eq!(off, Preprocess { resize: None, center_crop: None, normalize: Normalize::NONE });
+    }
+
+    #[test]
+    fn a_null_switches_a_step_off_and_is_no_value_for_one_that_is_on() {
+        for switches in [
+            json!({ "do_resize": null, "do_center_crop": null, "do_rescale": null, "do_normalize": null }),
+            json!({
+                "do_resize": null, "do_center_crop": false, "do_rescale": null, "do_normalize": false,
+                "size": null, "crop_size": null, "rescale_factor": null, "image_mean": null, "resample": null,
+            }),
+        ] {
+            let mut json = switches;
+            json["image_processor_type"] = json!("CLIPImageProcessor");
+            assert_eq!(recipe(&json), Preprocess { resize: None, center_crop: None, normalize: Normalize::NONE });
+        }
+        for key in ["size", "resample", "crop_size", "rescale_factor", "image_mean", "image_std"] {
+            let error = error(&json!({ "image_processor_type": "CLIPImageProcessor", key: null }));
+            assert!(error.kind() == ErrorKind::Model && error.message().contains(key), "{error}");
+        }
+        let not_square = json!({ "image_processor_type": "ViTImageProcessor", "default_to_square": null, "size": 9 });
+        assert_eq!(recipe(&not_square).resize.unwrap().target, ResizeTarget::ShortestEdge(9));
     }
 
     #[test]

@@ -45,11 +45,21 @@ const IDLE: &[&str] = &[
     "num_channels",
 ];
 
-/// The file's object. A `null` is as good as absent, as in the reference.
+/// The file's object. As in the reference a `null` is not as good as absent: it switches a step off, and a step that is on
+/// cannot do without the value.
 #[derive(Debug)]
 pub(super) struct Config<'a>(pub(super) &'a Map<String, Value>);
 
 impl Config<'_> {
+    /// A value that a step needs; `None` if the processor's default goes.
+    pub(super) fn value(&self, key: &str) -> Result<Option<&Value>> {
+        match self.0.get(key) {
+            Some(Value::Null) => Err(nonsense(format!("{key} is null, and a step that is switched on needs it"))),
+            given => Ok(given),
+        }
+    }
+
+    /// A value that may be left open.
     pub(super) fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key).filter(|value| !value.is_null())
     }
@@ -81,22 +91,21 @@ impl Config<'_> {
     }
 
     pub(super) fn switch(&self, key: &str, default: bool) -> Result<bool> {
-        match self.get(key) {
+        match self.0.get(key) {
             None => Ok(default),
+            Some(Value::Null) => Ok(false),
             Some(value) => value.as_bool().ok_or_else(|| nonsense(format!("{key} is {value}, not true or false"))),
         }
     }
 
     pub(super) fn number(&self, key: &str) -> Result<Option<f64>> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(value) => value.as_f64().map(Some).ok_or_else(|| nonsense(format!("{key} is {value}, not a number"))),
-        }
+        let number = |value: &Value| value.as_f64().ok_or_else(|| nonsense(format!("{key} is {value}, not a number")));
+        self.value(key)?.map(number).transpose()
     }
 
     /// Three numbers, or one for all channels.
     pub(super) fn triple(&self, key: &str) -> Result<Option<[f64; 3]>> {
-        let Some(value) = self.get(key) else { return Ok(None) };
+        let Some(value) = self.value(key)? else { return Ok(None) };
         let numbers: Option<Vec<f64>> = match value {
             Value::Array(items) => items.iter().map(Value::as_f64).collect(),
             one => one.as_f64().map(|n| vec![n; 3]),
