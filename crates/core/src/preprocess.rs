@@ -55,6 +55,15 @@ pub struct Resize {
 pub enum ResizeTarget {
     /// The shorter side becomes this long, the other keeps the proportion (rounded down).
     ShortestEdge(u32),
+    /// The same, unless the longer side would exceed `longest`: then the image is made to fit that.
+    Edges {
+        /// The length of the shorter side.
+        shortest: u32,
+        /// The most that the longer side may have.
+        longest: u32,
+    },
+    /// As large as this height and this width both allow, in proportion (rounded down); enlarged too.
+    Within(Size),
     /// Exactly this size; the proportion may change.
     Exact(Size),
     /// `ConvNeXT`'s rule. Below 384 the shorter side becomes `side / crop_pct` long and `side` x `side` is cut from the

@@ -59,7 +59,13 @@ impl ResizeTarget {
             Self::Exact(Size { height, width }) => {
                 Self::Exact(Size { height: scale(height, height)?, width: scale(width, width)? })
             }
-            Self::ConvNext { side, crop_pct } => Self::ConvNext { side: scale(side, side)?, crop_pct },
+            Self::Edges { shortest, longest } => {
+                Self::Edges { shortest: scale(shortest, shortest)?, longest: scale(longest, shortest)? }
+            }
+            Self::Within(Size { height, width }) => {
+                Self::Within(Size { height: scale(height, height)?, width: scale(width, width)? })
+            }
+            Self::ConvNext { side: own, crop_pct } => Self::ConvNext { side: scale(own, own)?, crop_pct },
             Self::Patches { .. } => {
                 return Err(bad("image_size has no meaning for a model that fits each image to its number of patches")
                     .hint("leave the option out"));
@@ -90,6 +96,8 @@ mod tests {
         let exact = |height, width| ResizeTarget::Exact(Size { height, width });
         let convnext = |side| ResizeTarget::ConvNext { side, crop_pct: 0.9 };
         let shortest = ResizeTarget::ShortestEdge;
+        let edges = |shortest, longest| ResizeTarget::Edges { shortest, longest };
+        let within = ResizeTarget::Within(Size::square(336));
         for (target, crop, wanted, wanted_crop) in [
             (Some(shortest(256)), Some((224, 224)), Some(shortest(384)), Some((336, 336))),
             (Some(shortest(224)), Some((224, 224)), Some(shortest(336)), Some((336, 336))),
@@ -98,6 +106,8 @@ mod tests {
             (Some(exact(256, 256)), Some((224, 224)), Some(exact(384, 384)), Some((336, 336))),
             (Some(exact(10, 20)), None, Some(exact(336, 336)), None),
             (Some(shortest(224)), None, Some(shortest(336)), None),
+            (Some(edges(100, 200)), None, Some(edges(336, 672)), None),
+            (Some(ResizeTarget::Within(Size { height: 10, width: 20 })), None, Some(within), None),
             (Some(convnext(224)), None, Some(convnext(336)), None),
             (None, Some((100, 200)), None, Some((336, 336))),
         ] {

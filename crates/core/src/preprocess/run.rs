@@ -40,14 +40,23 @@ impl Preprocess {
                 format!("{} x {} RGB pixels do not fit {} bytes", size.width, size.height, out.len()),
             ));
         }
-        if size.bytes() == 0 {
-            return Ok(());
-        }
         let rgb = image.to_rgb8(alpha);
         let (resized, cut, filter) = match self.resize {
             Some(Resize { target, filter }) => (target.resized(from), target.cut(), filter),
             None => (from, None, Filter::Nearest),
         };
+        if resized.height == 0 || resized.width == 0 {
+            return Err(Error::new(
+                ErrorKind::Dimensions,
+                format!(
+                    "the image, {} x {} pixels, is so thin that nothing is left of it once resized",
+                    from.width, from.height
+                ),
+            ));
+        }
+        if size.bytes() == 0 {
+            return Ok(());
+        }
         let (mut across, mut down) = (Shown::whole(resized.width), Shown::whole(resized.height));
         for size in [cut, self.center_crop].into_iter().flatten() {
             across = across.center(size.width);

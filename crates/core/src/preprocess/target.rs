@@ -19,6 +19,8 @@ impl ResizeTarget {
             Self::ConvNext { side, .. } => {
                 self.convnext_edge().map_or(Size::square(side), |edge| shortest_edge(edge, from))
             }
+            Self::Edges { shortest, longest } => edges(shortest, longest, from),
+            Self::Within(size) => within(size, from),
             Self::Patches { patch, max_patches } => patches::fit(from, patch, max_patches),
         }
     }
@@ -36,18 +38,22 @@ impl ResizeTarget {
         match self {
             Self::Exact(size) => Some(size),
             Self::ConvNext { side, .. } => Some(Size::square(side)),
-            Self::ShortestEdge(_) | Self::Patches { .. } => None,
+            Self::ShortestEdge(_) | Self::Edges { .. } | Self::Within(_) | Self::Patches { .. } => None,
         }
     }
 
     /// Bytes of the largest result, if there is a largest one.
     pub(super) fn max_output_bytes(self) -> Option<u64> {
         match self {
+            Self::Exact(size) | Self::Within(size) => Some(size.bytes()),
+            Self::ConvNext { side, .. } => Some(Size::square(side).bytes()),
+            // A shorter side that rounds to the right length stays, and the longer with it: at most one part in the
+            // shorter side over the bound.
+            Self::Edges { shortest, longest } => Some((u64::from(shortest) + 1).saturating_mul(u64::from(longest) * 3)),
             Self::Patches { patch, max_patches } => {
-                let pixels = u64::from(max_patches).saturating_mul(u64::from(patch) * u64::from(patch));
-                Some(pixels.saturating_mul(3))
+                Some((u64::from(patch) * u64::from(patch)).saturating_mul(u64::from(max_patches) * 3))
             }
-            _ => self.output_size().map(Size::bytes),
+            Self::ShortestEdge(_) => None,
         }
     }
 
@@ -74,6 +80,32 @@ fn shortest_edge(edge: u32, from: Size) -> Size {
     } else {
         Size { height: edge, width: long(from.width, from.height) }
     }
+}
+
+/// The shorter side `shortest` long, or less where the longer would exceed `longest`. Floats, halves to even, and a
+/// shorter side that has its length already changes neither: all of the reference.
+fn edges(shortest: u32, longest: u32, from: Size) -> Size {
+    let (height, width) = (f64::from(from.height), f64::from(from.width));
+    let (short, long) = (height.min(width), height.max(width));
+    let (mut wanted, mut exact) = (f64::from(shortest), f64::from(shortest));
+    if long / short * wanted > f64::from(longest) {
+        exact = f64::from(longest) * short / long;
+        wanted = exact.round_ties_even();
+    }
+    if short == wanted {
+        from
+    } else if width < height {
+        Size { height: (exact * height / width) as u32, width: wanted as u32 }
+    } else {
+        Size { height: wanted as u32, width: (exact * width / height) as u32 }
+    }
+}
+
+/// The size of `from` times the smaller of two scales.
+fn within(bound: Size, from: Size) -> Size {
+    let (height, width) = (f64::from(from.height), f64::from(from.width));
+    let scale = (f64::from(bound.height) / height).min(f64::from(bound.width) / width);
+    Size { height: (height * scale) as u32, width: (width * scale) as u32 }
 }
 
 impl Size {
