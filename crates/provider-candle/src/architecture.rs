@@ -1,21 +1,36 @@
 //! The shape of one model: everything that its config decides, with no weights.
 //!
-//! Every family here is the same machine with other parts: a stem that turns pixels into tokens, a stack of pre-norm
-//! transformer blocks, a pooling and a head. A family's file reads its own config into an [`Architecture`].
+//! Every family here is the same machine with other parts: a stem that turns pixels into tokens, positions, a stack of
+//! pre-norm transformer blocks, a pooling and a head. A family's file reads its own config into an [`Architecture`].
 
-use imbed_core::{Error, ErrorKind, Requirements, Result, options::Pooling};
+mod check;
+mod cost;
+
+use imbed_core::{Error, ErrorKind, Result, options::Pooling};
 use serde::{Deserialize, Serialize};
 
-use crate::activation::Activation;
+use crate::{activation::Activation, interpolate::Resample};
 
 /// A family of checkpoints, by its config's `model_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Family {
-    /// The vision tower of a `clip` or `clip_vision_model` checkpoint.
+    /// The vision tower of CLIP, and of `MetaCLIP` 2, which is the same.
     Clip,
+    /// The vision tower of `SigLIP`, and of `SigLIP` 2 at one resolution.
+    Siglip,
+    /// The vision tower of `SigLIP` 2 that reads any proportion (`NaFlex`).
+    Siglip2,
     /// `vit`.
     Vit,
+    /// `deit`.
+    Deit,
+    /// `dinov2` and `dinov2_with_registers`.
+    Dinov2,
+    /// `dinov3_vit`.
+    Dinov3,
+    /// `aimv2` and its vision tower.
+    Aimv2,
     /// `imbed_tiny`, the built-in model.
     Tiny,
 }
@@ -25,34 +40,52 @@ pub(crate) enum Family {
 pub(crate) struct Architecture {
     /// Which family's tensor names to read.
     pub(crate) family: Family,
-    /// Rows and columns of the input, in pixels.
-    pub(crate) image: (usize, usize),
+    /// The size of the input.
+    pub(crate) image: ImageShape,
     /// From pixels to tokens.
     pub(crate) stem: StemShape,
-    /// Whether a learnt token precedes the patches.
-    pub(crate) class_token: bool,
+    /// Learnt tokens before the patches: the class token first, then registers and the like.
+    pub(crate) prefix: usize,
+    /// How a token knows where its patch lies.
+    pub(crate) positions: PositionShape,
     /// Numbers per token.
     pub(crate) hidden: usize,
     /// Numbers per token inside the MLP.
     pub(crate) intermediate: usize,
     /// Transformer blocks.
     pub(crate) layers: usize,
-    /// Attention heads per block.
+    /// Attention heads per block, and in an attention pooling.
     pub(crate) heads: usize,
-    /// Between the two products of the MLP.
+    /// How the MLP is built.
+    pub(crate) mlp: MlpKind,
+    /// Between the products of the MLP.
     pub(crate) activation: Activation,
-    /// Added to the variance in every layer norm.
+    /// What every norm computes.
+    pub(crate) norm: NormKind,
+    /// Added to the variance in every norm.
     pub(crate) norm_eps: f64,
-    /// Whether the query, key and value products have biases.
-    pub(crate) qkv_bias: bool,
+    /// Which products of a block have biases.
+    pub(crate) biases: Biases,
     /// How tokens become one vector: what the user chose, or the model's own way.
     pub(crate) pooling: Pooling,
     /// What the user may choose, the model's own way first; empty where there is no choice.
     pub(crate) poolings: Vec<Pooling>,
+    /// A learnt query that reads all tokens, where that is how they become one vector.
+    pub(crate) attention_pool: Option<AttentionPoolShape>,
     /// What follows the pooling.
     pub(crate) head: Option<HeadShape>,
     /// Whether the model itself scales its vectors to unit length.
     pub(crate) normalized: bool,
+}
+
+/// The sizes of images that a model is run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ImageShape {
+    /// Rows and columns in pixels, the same for all.
+    Fixed(usize, usize),
+    /// Whole patches in any proportion, at most so many.
+    Patches(usize),
 }
 
 /// How pixels become tokens.
@@ -64,6 +97,79 @@ pub(crate) enum StemShape {
     /// 3x3 convolutions of stride 2 with these output channels, the second number of each saying how many residual
     /// pairs of convolutions follow it.
     Convolutions(Vec<(usize, usize)>),
+}
+
+/// How a token knows where its patch lies.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PositionShape {
+    /// A learnt row is added for each patch of a grid of so many rows and columns.
+    Learnt { grid: (usize, usize), resized: Resized },
+    /// Sines and cosines of row and column are added, as `AIMv2` does for images of any size.
+    Waves,
+    /// Queries and keys of the patches are turned by angles that their places give, as `DINOv3` does.
+    Rotary { theta: f64 },
+}
+
+/// What becomes of learnt positions where the image has another grid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Resized {
+    /// Nothing: the reference reads no other size.
+    Never,
+    /// They are resampled, but only where the user wants another size: the reference does it on request.
+    WhenAsked(Resample),
+    /// They are resampled, as the reference always does.
+    Always(Resample),
+}
+
+/// How the MLP of a block is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MlpKind {
+    /// `fc2(activation(fc1(x)))`.
+    Plain,
+    /// `fc2(activation(gate(x)) * up(x))`.
+    Gated,
+}
+
+/// What a norm computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum NormKind {
+    /// Deviations from the mean, in units of their spread, times a weight plus a bias.
+    Layer,
+    /// The numbers in units of their root mean square, times a weight.
+    Rms,
+}
+
+/// Which products of a block have biases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "five independent facts of a config")]
+pub(crate) struct Biases {
+    pub(crate) query: bool,
+    pub(crate) key: bool,
+    pub(crate) value: bool,
+    /// The product after attention.
+    pub(crate) out: bool,
+    pub(crate) mlp: bool,
+}
+
+impl Biases {
+    /// Every product has one.
+    pub(crate) const ALL: Self = Self { query: true, key: true, value: true, out: true, mlp: true };
+
+    /// Every product has one, save queries, keys and values, for which `qkv` says it.
+    pub(crate) const fn with_qkv(qkv: bool) -> Self {
+        Self { query: qkv, key: qkv, value: qkv, ..Self::ALL }
+    }
+}
+
+/// A learnt query that attends to all tokens after the last norm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AttentionPoolShape {
+    /// Whether a norm and an MLP follow, added to what they read.
+    pub(crate) mlp: bool,
 }
 
 /// The last product.
@@ -78,58 +184,23 @@ pub(crate) struct HeadShape {
 }
 
 impl Architecture {
-    /// Refuses what could not be computed, naming the numbers that do not fit.
-    pub(crate) fn checked(self) -> Result<Self> {
-        let wrong = |message: String| {
-            Err(Error::new(ErrorKind::Model, message).hint("compare config.json with the published checkpoint's"))
-        };
-        // Far above any published model, and low enough that no product of them overflows.
-        let sizes = [self.image.0, self.image.1, self.hidden, self.intermediate, self.layers, self.heads];
-        let head = self.head.map_or(1, |head| head.width);
-        if sizes.iter().chain([&head]).any(|size| !(1..=1 << 16).contains(size)) {
-            return wrong(format!("config.json gives a size outside 1 to 65536 among {sizes:?} and {head}"));
-        }
-        if !self.hidden.is_multiple_of(self.heads) {
-            return wrong(format!(
-                "hidden_size {} is not a multiple of num_attention_heads {}",
-                self.hidden, self.heads
-            ));
-        }
-        if !(0.0..1.0).contains(&self.norm_eps) {
-            return wrong(format!("layer_norm_eps {} is not a small positive number", self.norm_eps));
-        }
-        match &self.stem {
-            StemShape::Patches(height, width) => {
-                if !(1..=self.image.0).contains(height) || !(1..=self.image.1).contains(width) {
-                    let (rows, columns) = self.image;
-                    return wrong(format!("a patch of {height} x {width} does not fit an image of {rows} x {columns}"));
-                }
-            }
-            StemShape::Convolutions(stages) => {
-                if stages.len() > 8 || stages.iter().any(|(c, pairs)| !(1..=1 << 16).contains(c) || *pairs > 1 << 10) {
-                    return wrong(format!("the stem {stages:?} is not one that can be computed"));
-                }
-                if stages.last().is_none_or(|(channels, _)| *channels != self.hidden) {
-                    return wrong(format!("the stem {stages:?} does not end in hidden_size {}", self.hidden));
-                }
-            }
-        }
-        Ok(self)
-    }
-
-    /// Rows and columns of the grid of patches.
-    pub(crate) fn grid(&self) -> (usize, usize) {
-        let (height, width) = self.image;
+    /// Rows and columns of the grid of patches of an image of so many rows and columns of pixels.
+    pub(crate) fn grid(&self, (height, width): (usize, usize)) -> (usize, usize) {
         match &self.stem {
             StemShape::Patches(rows, columns) => (height / rows, width / columns),
             StemShape::Convolutions(stages) => stages.iter().fold((height, width), |(h, w), _| (halved(h), halved(w))),
         }
     }
 
-    /// Tokens per image, with the class token.
-    pub(crate) fn tokens(&self) -> usize {
-        let (rows, columns) = self.grid();
-        rows * columns + usize::from(self.class_token)
+    /// Tokens of an image of so many rows and columns of pixels, with those before the patches.
+    pub(crate) fn tokens(&self, image: (usize, usize)) -> usize {
+        let (rows, columns) = self.grid(image);
+        rows * columns + self.prefix
+    }
+
+    /// Numbers per attention head.
+    pub(crate) fn head_size(&self) -> usize {
+        self.hidden / self.heads
     }
 
     /// Numbers per embedding.
@@ -137,42 +208,45 @@ impl Architecture {
         self.head.map_or(self.hidden, |head| head.width)
     }
 
-    /// What one loaded copy takes, given the size of its weight files.
-    pub(crate) fn requirements(&self, weights_bytes: u64) -> Requirements {
-        let tokens = self.tokens();
-        let pixels = 3 * self.image.0 * self.image.1;
-        // The residual stream, its norm, and the wider of queries-keys-values and the MLP's middle, all f32.
-        let floats = pixels + tokens * (2 * self.hidden + self.intermediate.max(3 * self.hidden));
-        Requirements {
-            weights_bytes: Some(weights_bytes),
-            bytes_per_image: Some(4 * floats as u64),
-            macs_per_image: Some(self.macs()),
+    /// Whether the pooling reads more than the class token.
+    pub(crate) fn reads_all_tokens(&self) -> bool {
+        self.pooling == Pooling::Mean || self.attention_pool.is_some()
+    }
+
+    /// The same model for images of `size`, rows and columns; `asked` says that the user wants a size of his own.
+    pub(crate) fn for_images(self, size: (usize, usize), asked: bool) -> Result<Self> {
+        let (rows, columns) = size;
+        let ImageShape::Fixed(own_rows, own_columns) = self.image else {
+            return Err(Error::new(ErrorKind::BadOption, "the model reads images in their own proportions")
+                .hint("leave the option image_size out"));
+        };
+        if size == (own_rows, own_columns) {
+            return Ok(self);
         }
-    }
-
-    /// Multiply-adds per image: the stem, four square products and two MLP products per block, the two products of
-    /// attention, the head.
-    fn macs(&self) -> u64 {
-        let wide = |n: usize| n as u128;
-        let (tokens, hidden, middle) = (wide(self.tokens()), wide(self.hidden), wide(self.intermediate));
-        let block = tokens * (4 * hidden * hidden + 2 * hidden * middle) + 2 * tokens * tokens * hidden;
-        let head = self.head.map_or(0, |head| hidden * wide(head.width));
-        u64::try_from(self.stem_macs() + wide(self.layers) * block + head).unwrap_or(u64::MAX)
-    }
-
-    fn stem_macs(&self) -> u128 {
-        let (rows, columns) = self.grid();
-        match &self.stem {
-            StemShape::Patches(height, width) => (rows * columns * 3 * height * width) as u128 * self.hidden as u128,
-            StemShape::Convolutions(stages) => {
-                let (mut height, mut width, mut from, mut macs) = (self.image.0, self.image.1, 3, 0);
-                for &(channels, pairs) in stages {
-                    (height, width) = (halved(height), halved(width));
-                    macs += (height * width * 9) as u128 * channels as u128 * (from + 2 * pairs * channels) as u128;
-                    from = channels;
-                }
-                macs
-            }
+        let (may, square) = match self.positions {
+            PositionShape::Learnt { resized: Resized::Never, .. } => (false, true),
+            PositionShape::Learnt { grid, resized: Resized::WhenAsked(_) } => (asked, grid.0 == grid.1),
+            PositionShape::Learnt { grid, resized: Resized::Always(_) } => (true, grid.0 == grid.1),
+            PositionShape::Waves | PositionShape::Rotary { .. } => (true, true),
+        };
+        let wrong = |kind, message: String, hint: &str| Err(Error::new(kind, message).hint(hint.to_owned()));
+        match (may && square, asked) {
+            (true, _) => Self { image: ImageShape::Fixed(rows, columns), ..self }.checked().map_err(|e| {
+                let kind = if asked { ErrorKind::BadOption } else { e.kind() };
+                Error::new(kind, e.message().to_owned()).hint("choose a size nearer to the model's own")
+            }),
+            (false, true) => wrong(
+                ErrorKind::BadOption,
+                format!("the model reads images of {own_rows} x {own_columns} only: its positions fit no other size"),
+                "leave the option image_size out",
+            ),
+            (false, false) => wrong(
+                ErrorKind::Model,
+                format!(
+                    "preprocessor_config.json makes {rows} x {columns}, config.json wants {own_rows} x {own_columns}"
+                ),
+                "compare both files with the published checkpoint's",
+            ),
         }
     }
 }
@@ -190,45 +264,55 @@ pub(crate) mod tests {
     pub(crate) fn clip_b32() -> Architecture {
         Architecture {
             family: Family::Clip,
-            image: (224, 224),
+            image: ImageShape::Fixed(224, 224),
             stem: StemShape::Patches(32, 32),
-            class_token: true,
+            prefix: 1,
+            positions: PositionShape::Learnt { grid: (7, 7), resized: Resized::WhenAsked(Resample::Bicubic) },
             hidden: 768,
             intermediate: 3072,
             layers: 12,
             heads: 12,
+            mlp: MlpKind::Plain,
             activation: Activation::QuickGelu,
+            norm: NormKind::Layer,
             norm_eps: 1e-5,
-            qkv_bias: true,
+            biases: Biases::ALL,
             pooling: Pooling::Cls,
             poolings: vec![],
+            attention_pool: None,
             head: Some(HeadShape { width: 512, bias: false, activation: None }),
             normalized: false,
         }
     }
 
     #[test]
-    fn clip_b32_takes_4_4_billion_multiply_adds_per_image() {
-        let macs = clip_b32().requirements(0).macs_per_image.unwrap();
-        assert!((4.3e9..4.5e9).contains(&(macs as f64)), "{macs}");
-        assert_eq!(clip_b32().tokens(), 50);
+    fn another_size_is_for_models_that_can_and_for_those_who_ask() {
+        let kind = |model: Architecture, asked| model.for_images((448, 448), asked).map_err(|e| e.kind());
+        let clip = clip_b32();
+        assert_eq!(kind(clip.clone(), false).unwrap_err(), ErrorKind::Model);
+        let asked = kind(clip.clone(), true).unwrap();
+        assert_eq!((asked.image, asked.tokens((448, 448))), (ImageShape::Fixed(448, 448), 197));
+        let learnt =
+            |grid, resized| Architecture { positions: PositionShape::Learnt { grid, resized }, ..clip.clone() };
+        assert!(kind(learnt((7, 7), Resized::Always(Resample::Bicubic)), false).is_ok());
+        assert_eq!(kind(learnt((7, 7), Resized::Never), true).unwrap_err(), ErrorKind::BadOption);
+        let oblong = Architecture {
+            image: ImageShape::Fixed(224, 448),
+            ..learnt((7, 14), Resized::WhenAsked(Resample::Bicubic))
+        };
+        assert_eq!(kind(oblong, true).unwrap_err(), ErrorKind::BadOption);
+        assert!(
+            kind(Architecture { positions: PositionShape::Rotary { theta: 100.0 }, ..clip.clone() }, false).is_ok()
+        );
+        let patches = Architecture { image: ImageShape::Patches(256), ..clip };
+        assert_eq!(kind(patches, true).unwrap_err(), ErrorKind::BadOption);
     }
 
     #[test]
-    fn numbers_that_do_not_fit_are_refused_by_name() {
-        let heads = Architecture { heads: 7, ..clip_b32() }.checked().unwrap_err();
-        assert!(heads.message().contains("num_attention_heads 7"), "{heads}");
-        assert!(Architecture { hidden: 0, ..clip_b32() }.checked().is_err());
-        assert!(Architecture { image: (16, 224), ..clip_b32() }.checked().is_err());
-        assert!(Architecture { hidden: usize::MAX, ..clip_b32() }.checked().is_err());
-        assert!(Architecture { norm_eps: -1.0, ..clip_b32() }.checked().is_err());
-    }
-
-    #[test]
-    fn the_largest_sizes_that_are_accepted_do_not_overflow() {
-        let most = 1 << 16;
-        let largest = Architecture { image: (most, most), hidden: most, intermediate: most, heads: 1, ..clip_b32() };
-        let largest = Architecture { layers: most, stem: StemShape::Patches(1, 1), ..largest }.checked().unwrap();
-        assert_eq!(largest.requirements(0).macs_per_image, Some(u64::MAX));
+    fn a_size_below_one_patch_or_beyond_all_memory_is_a_bad_option() {
+        for side in [31, 32 * 300] {
+            let error = clip_b32().for_images((side, side), true).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::BadOption, "{error}");
+        }
     }
 }

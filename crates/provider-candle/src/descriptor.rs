@@ -4,12 +4,19 @@ use std::sync::Arc;
 
 use imbed_core::{
     Capability, Device, DeviceRequest, EmbedOptions, Embedder, EmbeddingDimensions, Error, ErrorKind,
-    ImageEmbedderDescriptor, InputSpec, Preprocess, Requirements, Result, options::Dtype,
-    preprocess::from_preprocessor_config,
+    ImageEmbedderDescriptor, InputSpec, Preprocess, Requirements, Result,
+    options::Dtype,
+    preprocess::{ResizeTarget, from_preprocessor_config},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{architecture::Architecture, device, embedder::CandleEmbedder, families, source::Source};
+use crate::{
+    architecture::{Architecture, ImageShape, StemShape},
+    device,
+    embedder::CandleEmbedder,
+    families,
+    source::Source,
+};
 
 /// A checkpoint and the options to run it with.
 ///
@@ -36,7 +43,12 @@ impl CandleDescriptor {
         let architecture = families::describe(&config, &|name| checkpoint.contains(name), options.pooling)
             .map_err(|e| e.context(model))?;
         let preprocess = from_preprocessor_config(&source.preprocessor()?).map_err(|e| e.context(model))?;
-        check_size(&architecture, &preprocess).map_err(|e| e.context(model))?;
+        let preprocess = match options.image_size {
+            Some(side) => preprocess.with_image_size(side.get()).map_err(|e| e.context(model))?,
+            None => preprocess,
+        };
+        let architecture =
+            fitted(architecture, &preprocess, options.image_size.is_some()).map_err(|e| e.context(model))?;
         check_options(&architecture, options)?;
         Ok(Self {
             model: model.to_owned(),
@@ -59,15 +71,30 @@ impl CandleDescriptor {
     }
 }
 
-/// The preprocessor must make what the model reads.
-fn check_size(architecture: &Architecture, preprocess: &Preprocess) -> Result<()> {
-    let (rows, columns) = architecture.image;
-    match preprocess.output_size() {
-        Some(size) if (size.height as usize, size.width as usize) == (rows, columns) => Ok(()),
-        given => {
-            let given = given.map_or("images of any size".to_owned(), |s| format!("{} x {}", s.height, s.width));
-            let message = format!("preprocessor_config.json makes {given}, config.json wants {rows} x {columns}");
-            Err(Error::new(ErrorKind::Model, message).hint("compare both files with the published checkpoint's"))
+/// The architecture for what the preprocessor makes, of a size that the user asked for or of the checkpoint's own.
+fn fitted(architecture: Architecture, preprocess: &Preprocess, asked: bool) -> Result<Architecture> {
+    let wrong = |message: &str| {
+        Err(Error::new(ErrorKind::Model, message).hint("compare both files with the published checkpoint's"))
+    };
+    let patches = match preprocess.resize.map(|resize| resize.target) {
+        Some(ResizeTarget::Patches { patch, max_patches }) => Some((patch as usize, max_patches as usize)),
+        _ => None,
+    };
+    match (architecture.image, patches, preprocess.output_size()) {
+        (ImageShape::Patches(_), Some((patch, most)), _) => {
+            if architecture.stem != StemShape::Patches(patch, patch) {
+                return wrong("preprocessor_config.json and config.json have patches of different sizes");
+            }
+            Architecture { image: ImageShape::Patches(most), ..architecture }.checked()
+        }
+        (ImageShape::Patches(_), None, _) => {
+            wrong("preprocessor_config.json makes images of one size, the model reads patches in any proportion")
+        }
+        (ImageShape::Fixed(..), _, Some(size)) => {
+            architecture.for_images((size.height as usize, size.width as usize), asked)
+        }
+        (ImageShape::Fixed(..), _, None) => {
+            wrong("preprocessor_config.json makes images of many sizes, the model reads one")
         }
     }
 }

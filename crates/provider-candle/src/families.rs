@@ -1,25 +1,49 @@
 //! The families of models: how each one's config and tensor names map onto the shared parts.
 //!
-//! To add one: a file here with `describe` and `load`, a variant of `Family`, and a line in each `match` below.
+//! To add one: a file here with `describe` and `load`, a variant of `Family`, and a line in each `match` below;
+//! `docs/models.md` tells the steps.
 
+mod aimv2;
 mod clip;
 mod config;
+mod dinov2;
+mod dinov3;
 mod reader;
+mod siglip;
 mod tiny;
 mod vit;
 
+use candle_core::Tensor;
 use imbed_core::{Error, ErrorKind, Result, options::Pooling};
 use serde_json::Value;
 
 use crate::{
-    architecture::{Architecture, Family, StemShape},
+    architecture::{Architecture, Family, PositionShape, Resized, StemShape},
+    interpolate::Resample,
     model::VisionTransformer,
+    positions::Positions,
     weights::Checkpoint,
 };
 
 /// Every `model_type` that is known.
-const MODEL_TYPES: &[(&str, Family)] =
-    &[("clip", Family::Clip), ("clip_vision_model", Family::Clip), ("vit", Family::Vit), ("imbed_tiny", Family::Tiny)];
+const MODEL_TYPES: &[(&str, Family)] = &[
+    ("clip", Family::Clip),
+    ("clip_vision_model", Family::Clip),
+    ("metaclip_2", Family::Clip),
+    ("metaclip_2_vision_model", Family::Clip),
+    ("siglip", Family::Siglip),
+    ("siglip_vision_model", Family::Siglip),
+    ("siglip2", Family::Siglip2),
+    ("siglip2_vision_model", Family::Siglip2),
+    ("vit", Family::Vit),
+    ("deit", Family::Deit),
+    ("dinov2", Family::Dinov2),
+    ("dinov2_with_registers", Family::Dinov2),
+    ("dinov3_vit", Family::Dinov3),
+    ("aimv2", Family::Aimv2),
+    ("aimv2_vision_model", Family::Aimv2),
+    ("imbed_tiny", Family::Tiny),
+];
 
 /// The architecture that `config` describes, with the pooling that the user chose.
 ///
@@ -41,7 +65,11 @@ pub(crate) fn describe(
     };
     let architecture = match family {
         Family::Clip => clip::describe(config, has_tensor, pooling),
-        Family::Vit => vit::describe(config, has_tensor, pooling),
+        Family::Siglip | Family::Siglip2 => siglip::describe(config, *family, pooling),
+        Family::Vit | Family::Deit => vit::describe(config, *family, has_tensor, pooling),
+        Family::Dinov2 => dinov2::describe(config, pooling),
+        Family::Dinov3 => dinov3::describe(config, pooling),
+        Family::Aimv2 => aimv2::describe(config, pooling),
         Family::Tiny => tiny::describe(config, pooling),
     }?;
     architecture.checked()
@@ -49,11 +77,53 @@ pub(crate) fn describe(
 
 /// Reads the weights that `architecture` needs, and refuses those that nothing explains.
 pub(crate) fn load(architecture: &Architecture, checkpoint: Checkpoint) -> Result<VisionTransformer> {
-    match (architecture.family, &architecture.stem) {
-        (Family::Clip, StemShape::Patches(rows, columns)) => clip::load(architecture, (*rows, *columns), checkpoint),
-        (Family::Vit, StemShape::Patches(rows, columns)) => vit::load(architecture, (*rows, *columns), checkpoint),
-        (Family::Tiny, StemShape::Convolutions(stages)) => tiny::load(architecture, stages, checkpoint),
-        (family, stem) => Err(Error::new(ErrorKind::Internal, format!("{family:?} cannot have the stem {stem:?}"))),
+    let shape = architecture;
+    let patch = match (shape.family, &shape.stem) {
+        (Family::Tiny, StemShape::Convolutions(stages)) => return tiny::load(shape, stages, checkpoint),
+        (_, StemShape::Patches(rows, columns)) => (*rows, *columns),
+        (family, stem) => {
+            return Err(Error::new(ErrorKind::Internal, format!("{family:?} cannot have the stem {stem:?}")));
+        }
+    };
+    match shape.family {
+        Family::Clip => clip::load(shape, patch, checkpoint),
+        Family::Siglip | Family::Siglip2 => siglip::load(shape, patch, checkpoint),
+        Family::Vit | Family::Deit => vit::load(shape, patch, checkpoint),
+        Family::Dinov2 => dinov2::load(shape, patch, checkpoint),
+        Family::Dinov3 => dinov3::load(shape, patch, checkpoint),
+        Family::Aimv2 => aimv2::load(shape, patch, checkpoint),
+        Family::Tiny => Err(Error::new(ErrorKind::Internal, "imbed/tiny cannot have a stem of patches")),
+    }
+}
+
+/// Rows of the table of learnt positions that belong to patches.
+fn learnt_rows(shape: &Architecture) -> usize {
+    match shape.positions {
+        PositionShape::Learnt { grid: (rows, columns), .. } => rows * columns,
+        PositionShape::Waves | PositionShape::Rotary { .. } => 0,
+    }
+}
+
+/// The positions of the patches; `table`, `[before + rows * columns, hidden]`, holds others `before` theirs.
+fn learnt(shape: &Architecture, table: &Tensor, before: usize) -> Result<Positions> {
+    let PositionShape::Learnt { grid, resized } = shape.positions else {
+        return Err(Error::new(ErrorKind::Internal, "a table of positions for a model without one"));
+    };
+    let resample = match resized {
+        Resized::WhenAsked(resample) | Resized::Always(resample) => resample,
+        // Nothing else than its own grid is asked of it.
+        Resized::Never => Resample::Bicubic,
+    };
+    let table = reader::numbers(&reader::slice(table, before, before + learnt_rows(shape))?)?;
+    Ok(Positions::Learnt { table, grid, resample })
+}
+
+/// The pooling that the user chose or else the first of `poolings`, which `what` offers.
+fn chosen(what: &str, pooling: Option<Pooling>, poolings: &[Pooling]) -> Result<Pooling> {
+    match (pooling, poolings) {
+        (None, [first, ..]) => Ok(*first),
+        (Some(pooling), offered) if offered.contains(&pooling) => Ok(pooling),
+        (pooling, _) => Err(no_such_pooling(what, pooling.unwrap_or(Pooling::Cls), poolings)),
     }
 }
 
@@ -80,7 +150,8 @@ mod tests {
             let error = describe(&config, &|_| false, None).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::UnknownModel);
             assert!(error.message().contains(named), "{error}");
-            assert!(error.hint_text().unwrap().contains("clip, clip_vision_model, vit"));
+            let hint = error.hint_text().unwrap();
+            assert!(hint.contains("clip, clip_vision_model") && hint.contains("dinov3_vit"), "{hint}");
         }
     }
 
@@ -95,5 +166,19 @@ mod tests {
     fn an_unknown_activation_is_an_error_and_not_a_default() {
         let config = json!({"model_type": "vit", "hidden_act": "mish"});
         assert!(describe(&config, &|_| false, None).unwrap_err().message().contains("mish"));
+    }
+
+    #[test]
+    fn every_family_can_be_described_from_its_model_type_alone() {
+        for (model_type, family) in MODEL_TYPES {
+            let mut config = json!({"model_type": model_type});
+            if *family == Family::Tiny {
+                config["stem_channels"] = json!([32, 256]);
+            }
+            let shape = describe(&config, &|_| false, None).unwrap_or_else(|e| panic!("{model_type}: {e}"));
+            assert_eq!(shape.family, *family);
+            let json = serde_json::to_value(&shape).unwrap();
+            assert_eq!(serde_json::from_value::<Architecture>(json).unwrap(), shape, "{model_type}");
+        }
     }
 }

@@ -6,9 +6,10 @@
 //! How a checkpoint becomes vectors, one module each:
 //! 1. `provider` answers the registry; `source` finds the checkpoint, a folder or the built-in one. `open_clip` tells those
 //!    that `open_clip` publishes in the words of `transformers`.
-//! 2. `families` reads `config.json` into an `architecture`, one file per family (CLIP, `ViT`, `imbed/tiny`); `descriptor`
-//!    holds that and can be sent elsewhere. No weights are read so far, only the names of the tensors.
+//! 2. `families` reads `config.json` into an `architecture`, one file per family (CLIP, `SigLIP`, `ViT`, `DINOv2`, …);
+//!    `descriptor` holds that and can be sent elsewhere. No weights are read so far, only the names of the tensors.
 //! 3. On `instantiate`, `families` reads the tensors it wants from `weights` into a `model`, which is data alone.
+//!    `positions` (with `interpolate`) and `rotary` give each patch its place, once `per_size` of image.
 //! 4. `embedder` runs it: on the processor through `cpu`, in f32 with this crate's own kernels around candle's matrix
 //!    product; on a GPU (features `cuda`, `metal`) through `tensors`, with candle's operations.
 //!
@@ -31,9 +32,13 @@ mod descriptor;
 mod device;
 mod embedder;
 mod families;
+mod interpolate;
 mod model;
 mod open_clip;
+mod per_size;
+mod positions;
 mod provider;
+mod rotary;
 mod source;
 mod tensors;
 mod weights;

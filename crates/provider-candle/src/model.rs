@@ -5,7 +5,7 @@
 
 use candle_core::Tensor;
 
-use crate::architecture::Architecture;
+use crate::{architecture::Architecture, positions::Positions};
 
 /// All weights of one model.
 #[derive(Debug)]
@@ -14,16 +14,20 @@ pub(crate) struct VisionTransformer {
     pub(crate) architecture: Architecture,
     /// From pixels to tokens.
     pub(crate) stem: Stem,
-    /// The class token, `[hidden]`.
-    pub(crate) class_token: Option<Tensor>,
-    /// Added to the tokens, `[tokens, hidden]`.
-    pub(crate) positions: Tensor,
+    /// On the patches before their positions; `AIMv2` has one.
+    pub(crate) patch_norm: Option<Norm>,
+    /// The tokens before the patches, with what positions they have added, `[prefix, hidden]`.
+    pub(crate) prefix: Option<Tensor>,
+    /// Added to the patches.
+    pub(crate) positions: Positions,
     /// Between positions and blocks; CLIP has one.
     pub(crate) pre_norm: Option<Norm>,
     /// The blocks, first to last.
     pub(crate) blocks: Vec<Block>,
     /// After the last block, on each token that the pooling reads.
     pub(crate) post_norm: Norm,
+    /// How the tokens become one, where a learnt query does it.
+    pub(crate) pool: Option<AttentionPool>,
     /// After the pooling.
     pub(crate) head: Option<Linear>,
 }
@@ -55,7 +59,9 @@ pub(crate) struct Conv {
     pub(crate) bias: Tensor,
 }
 
-/// A pre-norm transformer block: `x += out(attention(qkv(norm1(x))))`, then `x += fc2(activation(fc1(norm2(x))))`.
+/// A pre-norm transformer block: `x += out(attention(qkv(norm1(x))))`, then `x += mlp(norm2(x))`.
+///
+/// A layer scale, where a family has it, is in the weights and biases of `out` and of the MLP's last product.
 #[derive(Debug)]
 pub(crate) struct Block {
     /// Before attention.
@@ -66,10 +72,29 @@ pub(crate) struct Block {
     pub(crate) out: Linear,
     /// Before the MLP.
     pub(crate) norm2: Norm,
-    /// Into the MLP.
+    pub(crate) mlp: Mlp,
+}
+
+/// `fc2(activation(fc1(x)))`, or, gated, `fc2(activation(gate) * up)` of the two halves of `fc1(x)`.
+#[derive(Debug)]
+pub(crate) struct Mlp {
+    /// Into the MLP: the weight is `[middle, hidden]`, or, gated, `[2 * middle, hidden]`, the gate first.
     pub(crate) fc1: Linear,
     /// Out of the MLP.
     pub(crate) fc2: Linear,
+}
+
+/// A learnt query's attention over all tokens: `y = out(attention(query, kv(x)))`, then `y += mlp(norm(y))`.
+#[derive(Debug)]
+pub(crate) struct AttentionPool {
+    /// After the query's own product, if it has one, `[hidden]`.
+    pub(crate) query: Tensor,
+    /// Keys and values in this order: the weight is `[2 * hidden, hidden]`.
+    pub(crate) kv: Linear,
+    /// After attention.
+    pub(crate) out: Linear,
+    /// What is added to the answer, if anything.
+    pub(crate) mlp: Option<(Norm, Mlp)>,
 }
 
 /// `x @ weight^T + bias`.
@@ -81,11 +106,11 @@ pub(crate) struct Linear {
     pub(crate) bias: Option<Tensor>,
 }
 
-/// A layer norm over the last axis.
+/// A norm over the last axis.
 #[derive(Debug)]
 pub(crate) struct Norm {
     /// `[hidden]`.
     pub(crate) weight: Tensor,
-    /// `[hidden]`.
-    pub(crate) bias: Tensor,
+    /// `[hidden]`; a norm by the root mean square has none.
+    pub(crate) bias: Option<Tensor>,
 }

@@ -2,99 +2,115 @@
 //!
 //! The GPU path; and, on the CPU, the plain account of the computation that the tests hold [`crate::cpu`] against.
 
+mod moved;
+
+use std::sync::Arc;
+
 use candle_core::{D, DType, Device, Result, Tensor};
-use candle_nn::ops::{layer_norm, softmax_last_dim};
+use candle_nn::ops::{layer_norm, rms_norm, softmax_last_dim};
 use imbed_core::options::Pooling;
 
 use crate::{
     activation::Activation,
-    architecture::{Architecture, StemShape},
-    model::{Block, Conv, ConvStage, Linear, Norm, Stem, VisionTransformer},
+    architecture::{Architecture, MlpKind, NormKind, PositionShape, StemShape},
+    device,
+    model::{AttentionPool, Block, Conv, Linear, Mlp, Norm, Stem, VisionTransformer},
+    per_size::PerSize,
+    rotary::Rotary,
 };
 
 /// A model on a device.
 #[derive(Debug)]
 pub(crate) struct TensorModel {
     model: VisionTransformer,
+    frames: PerSize<Frame>,
     device: Device,
     dtype: DType,
+}
+
+/// What all images of one size have in common.
+#[derive(Debug)]
+struct Frame {
+    /// Of the patches, `[patches, hidden]`.
+    positions: Tensor,
+    /// The cosines and sines of all tokens, `[tokens, half]` each.
+    rotary: Option<(Tensor, Tensor)>,
 }
 
 impl TensorModel {
     /// Moves the weights to `device` as `dtype`.
     pub(crate) fn new(model: VisionTransformer, device: &Device, dtype: DType) -> Result<Self> {
-        let to = |tensor: &Tensor| tensor.to_device(device)?.to_dtype(dtype)?.contiguous();
-        let norm = |n: &Norm| -> Result<Norm> { Ok(Norm { weight: to(&n.weight)?, bias: to(&n.bias)? }) };
-        let linear = |l: &Linear| -> Result<Linear> {
-            Ok(Linear { weight: to(&l.weight)?, bias: l.bias.as_ref().map(to).transpose()? })
-        };
-        let conv = |c: &Conv| -> Result<Conv> { Ok(Conv { weight: to(&c.weight)?, bias: to(&c.bias)? }) };
-        let stage = |s: &ConvStage| -> Result<ConvStage> {
-            let pairs = s.pairs.iter().map(|(a, b)| Ok((conv(a)?, conv(b)?))).collect::<Result<_>>()?;
-            Ok(ConvStage { down: conv(&s.down)?, pairs })
-        };
-        let block = |b: &Block| -> Result<Block> {
-            Ok(Block {
-                norm1: norm(&b.norm1)?,
-                qkv: linear(&b.qkv)?,
-                out: linear(&b.out)?,
-                norm2: norm(&b.norm2)?,
-                fc1: linear(&b.fc1)?,
-                fc2: linear(&b.fc2)?,
-            })
-        };
-        let moved = VisionTransformer {
-            stem: match &model.stem {
-                Stem::Patches(patches) => Stem::Patches(linear(patches)?),
-                Stem::Convolutions(stages) => Stem::Convolutions(stages.iter().map(stage).collect::<Result<_>>()?),
-            },
-            class_token: model.class_token.as_ref().map(to).transpose()?,
-            positions: to(&model.positions)?,
-            pre_norm: model.pre_norm.as_ref().map(norm).transpose()?,
-            blocks: model.blocks.iter().map(block).collect::<Result<_>>()?,
-            post_norm: norm(&model.post_norm)?,
-            head: model.head.as_ref().map(linear).transpose()?,
-            architecture: model.architecture,
-        };
-        Ok(Self { model: moved, device: device.clone(), dtype })
+        let model = moved::to_device(model, device, dtype)?;
+        Ok(Self { model, frames: PerSize::new(), device: device.clone(), dtype })
     }
 
     /// The vectors, `[images * width]`, of normalised `pixels`, `[images, 3, height, width]`.
-    pub(crate) fn forward(&self, pixels: Vec<f32>, images: usize) -> Result<Vec<f32>> {
+    pub(crate) fn forward(
+        &self,
+        pixels: Vec<f32>,
+        images: usize,
+        image: (usize, usize),
+    ) -> imbed_core::Result<Vec<f32>> {
+        let frame = self.frames.get(image, || self.frame(image).map_err(device::failed))?;
+        self.run(pixels, images, image, &frame).map_err(device::failed)
+    }
+
+    fn run(&self, pixels: Vec<f32>, images: usize, image: (usize, usize), frame: &Arc<Frame>) -> Result<Vec<f32>> {
         let shape = &self.model.architecture;
-        let pixels = Tensor::from_vec(pixels, (images, 3, shape.image.0, shape.image.1), &Device::Cpu)?;
+        let pixels = Tensor::from_vec(pixels, (images, 3, image.0, image.1), &Device::Cpu)?;
         let pixels = pixels.to_device(&self.device)?.to_dtype(self.dtype)?;
-        let mut x = self.stem(&pixels)?;
-        if let Some(class) = &self.model.class_token {
-            let class = class.reshape((1, 1, shape.hidden))?.expand((images, 1, shape.hidden))?;
-            x = Tensor::cat(&[&class, &x], 1)?;
+        let mut x = self.stem(&pixels, shape.grid(image))?;
+        if let Some(norm) = &self.model.patch_norm {
+            x = normed(&x, norm, shape)?;
         }
-        x = x.broadcast_add(&self.model.positions)?;
+        x = x.broadcast_add(&frame.positions)?;
+        if let Some(prefix) = &self.model.prefix {
+            let prefix = prefix.unsqueeze(0)?.expand((images, shape.prefix, shape.hidden))?;
+            x = Tensor::cat(&[&prefix, &x], 1)?;
+        }
         if let Some(norm) = &self.model.pre_norm {
-            x = normed(&x, norm, shape.norm_eps)?;
+            x = normed(&x, norm, shape)?;
         }
         for block in &self.model.blocks {
-            x = (&x + attention(block, &normed(&x, &block.norm1, shape.norm_eps)?, shape.heads)?)?;
-            let middle = activated(&linear(&normed(&x, &block.norm2, shape.norm_eps)?, &block.fc1)?, shape.activation)?;
-            x = (x + linear(&middle, &block.fc2)?)?;
+            x = (&x + attention(block, &normed(&x, &block.norm1, shape)?, shape.heads, frame.rotary.as_ref())?)?;
+            x = (&x + mlp(&block.mlp, &normed(&x, &block.norm2, shape)?, shape)?)?;
         }
-        let x = normed(&x, &self.model.post_norm, shape.norm_eps)?;
-        let pooled = match shape.pooling {
-            Pooling::Mean => {
-                let class = usize::from(shape.class_token);
-                x.narrow(1, class, shape.tokens() - class)?.to_dtype(DType::F32)?.mean(1)?.to_dtype(self.dtype)?
+        let x = normed(&x, &self.model.post_norm, shape)?;
+        let pooled = match (&self.model.pool, shape.pooling) {
+            (Some(pool), _) => attention_pool(pool, &x, shape)?,
+            (None, Pooling::Mean) => {
+                let patches = shape.tokens(image) - shape.prefix;
+                x.narrow(1, shape.prefix, patches)?.to_dtype(DType::F32)?.mean(1)?.to_dtype(self.dtype)?
             }
-            Pooling::Cls | Pooling::Pooler => x.narrow(1, 0, 1)?.squeeze(1)?,
+            (None, Pooling::Cls | Pooling::Pooler) => x.narrow(1, 0, 1)?.squeeze(1)?,
         };
         finished(shape, self.model.head.as_ref(), &pooled)?.flatten_all()?.to_vec1()
     }
 
-    /// Pixels to patches, `[images, patches, hidden]`.
-    fn stem(&self, pixels: &Tensor) -> Result<Tensor> {
+    fn frame(&self, image: (usize, usize)) -> Result<Frame> {
         let shape = &self.model.architecture;
-        match (&self.model.stem, &shape.stem) {
+        let grid = shape.grid(image);
+        let tensor = |numbers: Vec<f32>, columns: usize| {
+            let rows = numbers.len() / columns;
+            Tensor::from_vec(numbers, (rows, columns), &Device::Cpu)?.to_device(&self.device)?.to_dtype(self.dtype)
+        };
+        let positions = tensor(self.model.positions.at(grid, shape.hidden), shape.hidden)?;
+        let rotary = match shape.positions {
+            PositionShape::Rotary { theta } => {
+                let Rotary { cos, sin, half, prefix } = Rotary::new(grid, shape.head_size(), theta, shape.prefix);
+                // The tokens before the patches turn by nothing.
+                let all = |start: f32, numbers: Vec<f32>| [vec![start; prefix * half], numbers].concat();
+                Some((tensor(all(1.0, cos), half)?, tensor(all(0.0, sin), half)?))
+            }
+            PositionShape::Learnt { .. } | PositionShape::Waves => None,
+        };
+        Ok(Frame { positions, rotary })
+    }
+
+    /// Pixels to patches, `[images, patches, hidden]`.
+    fn stem(&self, pixels: &Tensor, (rows, columns): (usize, usize)) -> Result<Tensor> {
+        match (&self.model.stem, &self.model.architecture.stem) {
             (Stem::Patches(weights), StemShape::Patches(height, width)) => {
-                let (rows, columns) = shape.grid();
                 let images = pixels.dim(0)?;
                 let patches = pixels
                     .narrow(2, 0, rows * height)?
@@ -128,19 +144,65 @@ fn linear(x: &Tensor, linear: &Linear) -> Result<Tensor> {
     linear.bias.as_ref().map_or(Ok(x.clone()), |bias| x.broadcast_add(bias))
 }
 
-fn normed(x: &Tensor, norm: &Norm, eps: f64) -> Result<Tensor> {
-    layer_norm(&x.contiguous()?, &norm.weight, &norm.bias, eps as f32)
+fn normed(x: &Tensor, norm: &Norm, shape: &Architecture) -> Result<Tensor> {
+    let (x, eps) = (x.contiguous()?, shape.norm_eps as f32);
+    match (shape.norm, &norm.bias) {
+        (NormKind::Layer, Some(bias)) => layer_norm(&x, &norm.weight, bias, eps),
+        (NormKind::Layer, None) => layer_norm(&x, &norm.weight, &norm.weight.zeros_like()?, eps),
+        (NormKind::Rms, _) => rms_norm(&x, &norm.weight, eps),
+    }
 }
 
 /// `out(softmax(q k^T / sqrt(d)) v)` of `x`, `[images, tokens, hidden]`.
-fn attention(block: &Block, x: &Tensor, heads: usize) -> Result<Tensor> {
+fn attention(block: &Block, x: &Tensor, heads: usize, rotary: Option<&(Tensor, Tensor)>) -> Result<Tensor> {
     let (images, tokens, hidden) = x.dims3()?;
     let size = hidden / heads;
     let qkv = linear(x, &block.qkv)?.reshape((images, tokens, 3, heads, size))?.permute((2, 0, 3, 1, 4))?;
-    let [q, k, v] = [qkv.get(0)?.contiguous()?, qkv.get(1)?.contiguous()?, qkv.get(2)?.contiguous()?];
+    let [mut q, mut k, v] = [qkv.get(0)?.contiguous()?, qkv.get(1)?.contiguous()?, qkv.get(2)?.contiguous()?];
+    if let Some(rotary) = rotary {
+        (q, k) = (turned(&q, rotary)?, turned(&k, rotary)?);
+    }
     let scores = (q.matmul(&k.transpose(2, 3)?.contiguous()?)? / (size as f64).sqrt())?;
     let answers = softmax_last_dim(&scores)?.matmul(&v)?;
     linear(&answers.transpose(1, 2)?.reshape((images, tokens, hidden))?, &block.out)
+}
+
+/// Each head's numbers `[images, heads, tokens, size]`, number `i` turned together with number `i + size / 2`.
+fn turned(x: &Tensor, (cos, sin): &(Tensor, Tensor)) -> Result<Tensor> {
+    let half = x.dim(D::Minus1)? / 2;
+    let (a, b) = (x.narrow(D::Minus1, 0, half)?, x.narrow(D::Minus1, half, half)?);
+    let first = (a.broadcast_mul(cos)? - b.broadcast_mul(sin)?)?;
+    let second = (b.broadcast_mul(cos)? + a.broadcast_mul(sin)?)?;
+    Tensor::cat(&[first, second], D::Minus1)
+}
+
+fn mlp(mlp: &Mlp, x: &Tensor, shape: &Architecture) -> Result<Tensor> {
+    let wide = linear(x, &mlp.fc1)?;
+    let middle = match shape.mlp {
+        MlpKind::Plain => activated(&wide, shape.activation)?,
+        MlpKind::Gated => {
+            let half = wide.dim(D::Minus1)? / 2;
+            let (gate, up) = (wide.narrow(D::Minus1, 0, half)?.contiguous()?, wide.narrow(D::Minus1, half, half)?);
+            (activated(&gate, shape.activation)? * up)?
+        }
+    };
+    linear(&middle, &mlp.fc2)
+}
+
+/// What the learnt query reads from `x`, `[images, tokens, hidden]`.
+fn attention_pool(pool: &AttentionPool, x: &Tensor, shape: &Architecture) -> Result<Tensor> {
+    let (images, tokens, hidden) = x.dims3()?;
+    let (heads, size) = (shape.heads, shape.head_size());
+    let kv = linear(x, &pool.kv)?.reshape((images, tokens, 2, heads, size))?.permute((2, 0, 3, 1, 4))?;
+    let (k, v) = (kv.get(0)?.contiguous()?, kv.get(1)?.contiguous()?);
+    let query = pool.query.reshape((1, heads, 1, size))?.expand((images, heads, 1, size))?.contiguous()?;
+    let scores = (query.matmul(&k.transpose(2, 3)?.contiguous()?)? / (size as f64).sqrt())?;
+    let answer = softmax_last_dim(&scores)?.matmul(&v)?.reshape((images, hidden))?;
+    let answer = linear(&answer, &pool.out)?;
+    match &pool.mlp {
+        Some((norm, weights)) => &answer + mlp(weights, &normed(&answer, norm, shape)?, shape)?,
+        None => Ok(answer),
+    }
 }
 
 fn activated(x: &Tensor, activation: Activation) -> Result<Tensor> {
@@ -176,7 +238,7 @@ mod tests {
     use imbed_core::{PixelBatch, options::Pooling, preprocess::Normalize};
 
     use super::*;
-    use crate::{cpu::CpuModel, families, source::Source};
+    use crate::{architecture::ImageShape, cpu::CpuModel, families, source::Source};
 
     const NORMALIZE: Normalize = Normalize { scale: 1.0 / 255.0, mean: [0.5, 0.4, 0.3], std: [0.2, 0.25, 0.3] };
 
@@ -189,14 +251,15 @@ mod tests {
             families::load(&shape, weights).unwrap()
         };
         let shape = load().architecture;
-        let (height, width) = shape.image;
+        let ImageShape::Fixed(height, width) = shape.image else { panic!("images of any size") };
         let data = (0..5 * height * width * 3).map(|i: usize| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         let pixels = PixelBatch::from_vec(data, height, width).unwrap();
         let mut normalised = vec![0.0; pixels.data().len()];
         NORMALIZE.apply(&pixels, &mut normalised);
-        let plain = TensorModel::new(load(), &Device::Cpu, dtype).unwrap().forward(normalised, 5).unwrap();
+        let plain = TensorModel::new(load(), &Device::Cpu, dtype).unwrap();
+        let plain = plain.forward(normalised, 5, (height, width)).unwrap();
         let mut fast = vec![0.0; 5 * shape.width()];
-        CpuModel::new(load()).unwrap().forward(&pixels, &NORMALIZE, &mut fast);
+        CpuModel::new(load()).unwrap().forward(&pixels, &NORMALIZE, &mut fast).unwrap();
         (fast, plain, shape.width())
     }
 
@@ -222,11 +285,41 @@ mod tests {
         for pooling in [Pooling::Cls, Pooling::Mean, Pooling::Pooler] {
             assert_close(&fixture("vit"), Some(pooling), DType::F32, 1e-5);
         }
+        for name in ["siglip", "siglip-bare", "deit", "dinov2", "dinov2-swiglu", "dinov2-registers"] {
+            assert_close(&fixture(name), None, DType::F32, 1e-5);
+        }
+        for name in ["dinov3", "dinov3-gated", "aimv2-lit", "aimv2-native"] {
+            assert_close(&fixture(name), None, DType::F32, 1e-5);
+        }
+    }
+
+    #[test]
+    fn both_resample_positions_and_read_every_grid_alike() {
+        let source = Source::find(&fixture("siglip2-naflex")).unwrap();
+        let load = || {
+            let weights = source.weights().unwrap();
+            let shape = families::describe(&source.config().unwrap(), &|name| weights.contains(name), None).unwrap();
+            families::load(&shape, weights).unwrap()
+        };
+        let plain = TensorModel::new(load(), &Device::Cpu, DType::F32).unwrap();
+        let fast = CpuModel::new(load()).unwrap();
+        for image in [(32, 32), (16, 64), (8, 8), (96, 8)] {
+            let data = (0..image.0 * image.1 * 3).map(|i: usize| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+            let pixels = PixelBatch::from_vec(data, image.0, image.1).unwrap();
+            let mut normalised = vec![0.0; pixels.data().len()];
+            NORMALIZE.apply(&pixels, &mut normalised);
+            let plain = plain.forward(normalised, 1, image).unwrap();
+            let mut ours = vec![0.0; plain.len()];
+            fast.forward(&pixels, &NORMALIZE, &mut ours).unwrap();
+            for (ours, plain) in ours.iter().zip(plain) {
+                assert!((ours - plain).abs() < 1e-4, "{image:?}: {ours}, not {plain}");
+            }
+        }
     }
 
     #[test]
     fn half_precision_stays_near_single_precision() {
-        for name in ["clip", "vit"] {
+        for name in ["clip", "vit", "siglip", "dinov2-registers", "dinov3-gated", "aimv2-lit"] {
             assert_close(&fixture(name), None, DType::F16, 2e-2);
         }
     }

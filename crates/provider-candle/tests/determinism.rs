@@ -3,18 +3,18 @@
 mod support;
 
 use imbed_core::{EmbedOptions, PixelBatch, options::Pooling};
-use support::{CHECKPOINTS, Golden, describe, embed, load, varied_pixels};
+use support::{CHECKPOINTS, Golden, RAGGED, describe, embed, load, varied_pixels};
 
 fn bits(vectors: &[f32]) -> Vec<u32> {
     vectors.iter().map(|x| x.to_bits()).collect()
 }
 
-/// Every checkpoint as it comes, and `ViT` with each pooling.
+/// Every checkpoint as it comes, and some with each pooling.
 fn models() -> Vec<(&'static str, EmbedOptions)> {
     let mut models: Vec<_> = CHECKPOINTS.iter().map(|name| (*name, EmbedOptions::default())).collect();
     models.push(("imbed/tiny", EmbedOptions::default()));
-    for pooling in [Pooling::Cls, Pooling::Mean] {
-        models.push(("vit", EmbedOptions { pooling: Some(pooling), ..Default::default() }));
+    for (name, pooling) in [("vit", Pooling::Cls), ("vit", Pooling::Mean), ("dinov3", Pooling::Mean)] {
+        models.push((name, EmbedOptions { pooling: Some(pooling), ..Default::default() }));
     }
     models
 }
@@ -59,6 +59,32 @@ fn a_vector_has_the_same_bits_at_every_place_in_a_batch() {
                 let (there, here) = (&shuffled[place * width..][..width], &straight[image * width..][..width]);
                 assert_eq!(there, here, "{name}: image {image} at place {place}");
             }
+        }
+    }
+}
+
+#[test]
+fn an_image_in_its_own_proportions_has_the_same_bits_whatever_others_are_beside_it() {
+    let embedder = load(&*describe(RAGGED, &EmbedOptions::default()));
+    let images = Golden::of(RAGGED).ragged_pixels();
+    let together = bits(&embed(&*embedder, &images));
+    let width = embedder.width();
+    for image in 0..images.len() {
+        let alone = bits(&embed(&*embedder, &images.slice(image..image + 1)));
+        assert_eq!(alone, together[image * width..][..width], "image {image} alone");
+        let (rows, columns) = images.image_size(image);
+        let uniform = PixelBatch::from_vec(images.image(image).to_vec(), rows, columns).unwrap();
+        assert_eq!(bits(&embed(&*embedder, &uniform)), alone, "image {image} in a batch of one size");
+    }
+    for order in [[8, 7, 6, 5, 4, 3, 2, 1, 0], [3, 3, 3, 0, 0, 5, 5, 5, 5]] {
+        let mut shuffled = PixelBatch::ragged(9);
+        for image in order {
+            let (rows, columns) = images.image_size(image);
+            shuffled.push(images.image(image), rows, columns);
+        }
+        let shuffled = bits(&embed(&*embedder, &shuffled));
+        for (place, image) in order.into_iter().enumerate() {
+            assert_eq!(shuffled[place * width..][..width], together[image * width..][..width], "image {image}");
         }
     }
 }

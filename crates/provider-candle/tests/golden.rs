@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::num::NonZeroU32;
+
 use imbed_core::{EmbedOptions, InputSpec, options::Pooling};
-use support::{CHECKPOINTS, Golden, describe, embed, load, relative_error};
+use support::{CHECKPOINTS, Golden, RAGGED, describe, embed, load, relative_error};
 
 const TOLERANCE: f64 = 1e-4;
 
@@ -27,15 +29,56 @@ fn every_checkpoint_gives_the_vectors_of_transformers() {
 
 #[test]
 fn every_pooling_gives_the_vectors_of_transformers() {
+    let (with_pooler, without) =
+        (vec![Pooling::Pooler, Pooling::Cls, Pooling::Mean], vec![Pooling::Cls, Pooling::Mean]);
     for (name, poolings) in [
-        ("vit", vec![Pooling::Pooler, Pooling::Cls, Pooling::Mean]),
-        ("vit-bf16-sharded", vec![Pooling::Cls, Pooling::Mean]),
+        ("vit", with_pooler.clone()),
+        ("deit", with_pooler),
+        ("vit-bf16-sharded", without.clone()),
+        ("dinov2", without.clone()),
+        ("dinov2-swiglu", without.clone()),
+        ("dinov2-registers", without.clone()),
+        ("dinov3", without.clone()),
+        ("dinov3-gated", without),
     ] {
         assert_eq!(describe(name, &EmbedOptions::default()).capability().poolings, poolings);
         for pooling in poolings {
             assert_golden(name, &pooling.to_string(), &EmbedOptions { pooling: Some(pooling), ..Default::default() });
         }
     }
+}
+
+#[test]
+fn images_in_their_own_proportions_give_the_vectors_of_transformers() {
+    let golden = Golden::of(RAGGED);
+    let descriptor = describe(RAGGED, &EmbedOptions::default());
+    let embedder = load(&*descriptor);
+    let (got, expected) = (embed(&*embedder, &golden.ragged_pixels()), golden.vectors("embedding").unwrap());
+    assert_eq!(expected.len(), 9 * embedder.width());
+    let error = relative_error(&got, &expected, embedder.width());
+    assert!(error <= TOLERANCE, "{RAGGED}: relative error {error:e}");
+}
+
+#[test]
+fn another_image_size_gives_the_vectors_of_transformers() {
+    let mut sizes = 0;
+    for name in CHECKPOINTS {
+        let golden = Golden::of(name);
+        for side in golden.sides() {
+            let options = EmbedOptions { image_size: NonZeroU32::new(side), ..Default::default() };
+            let descriptor = describe(name, &options);
+            let InputSpec::Pixels(preprocess) = descriptor.input() else { panic!("not pixels") };
+            let size = preprocess.output_size().unwrap();
+            assert_eq!((size.height, size.width), (side, side), "{name}");
+            let embedder = load(&*descriptor);
+            let got = embed(&*embedder, &golden.named_pixels(&format!("pixels.{side}")));
+            let expected = golden.vectors(&format!("embedding.{side}")).unwrap();
+            let error = relative_error(&got, &expected, embedder.width());
+            assert!(error <= TOLERANCE, "{name} at {side}: relative error {error:e}");
+            sizes += 1;
+        }
+    }
+    assert!(sizes >= 12, "{sizes} sizes");
 }
 
 #[test]

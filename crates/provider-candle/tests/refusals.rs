@@ -2,15 +2,18 @@
 
 mod support;
 
-use std::{num::NonZeroUsize, path::Path};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    path::Path,
+};
 
 use imbed_core::{
-    Device, EmbedOptions, EncodedImage, Error, ErrorKind, ImageBatch, Provider,
+    Device, EmbedOptions, EncodedImage, Error, ErrorKind, ImageBatch, PixelBatch, Provider,
     options::{Dtype, Pooling},
 };
 use imbed_provider_candle::CandleProvider;
 use serde_json::{Value, json};
-use support::{describe, fixture, load, varied_pixels};
+use support::{RAGGED, describe, fixture, load, varied_pixels};
 
 /// A copy of a fixture that a test may spoil.
 fn copy_of(name: &str) -> tempfile::TempDir {
@@ -161,10 +164,93 @@ fn a_batch_that_does_not_fit_the_model_is_refused() {
 }
 
 #[test]
+fn an_image_size_that_the_model_cannot_read_is_refused() {
+    let sized = |model: &str, side: u32| {
+        let options = options(|o| o.image_size = NonZeroU32::new(side));
+        let error = CandleProvider.image_embedder(model, &options).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BadOption, "{model}: {error}");
+        assert!(error.hint_text().is_some(), "{model}: {error}");
+    };
+    let path = |name: &str| fixture(name).to_str().unwrap().to_owned();
+    sized("imbed/tiny", 128);
+    sized(&path("aimv2-lit"), 48);
+    sized(&path(RAGGED), 64);
+    sized(&path("vit-bf16-sharded"), 48);
+    // Less than a patch, and more tokens than can be computed.
+    sized(&path("clip"), 7);
+    sized(&path("dinov2"), 8 * 200);
+    let own = options(|o| o.image_size = NonZeroU32::new(64));
+    assert!(CandleProvider.image_embedder("imbed/tiny", &own).is_ok(), "its own size is no other");
+}
+
+#[test]
+fn images_that_are_not_whole_patches_are_refused() {
+    let embedder = load(&*describe(RAGGED, &EmbedOptions::default()));
+    for (rows, columns) in [(12, 16), (16, 12), (8 * 5, 8 * 5), (8, 8 * 25)] {
+        let mut batch = PixelBatch::ragged(2);
+        batch.push(&[0; 16 * 16 * 3], 16, 16);
+        batch.push(&vec![0; rows * columns * 3], rows, columns);
+        let mut out = vec![0.0; 2 * embedder.width()];
+        let error = embedder.embed(ImageBatch::Pixels(&batch), &mut out).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BadInput, "{error}");
+        assert!(error.message().contains(&format!("{rows} x {columns}")), "{error}");
+    }
+}
+
+#[test]
+fn a_part_of_a_family_that_is_missing_is_named() {
+    for (name, edit_config, missing) in [
+        ("dinov2", ("use_swiglu_ffn", json!(true)), "encoder.layer.0.mlp.weights_in.weight"),
+        ("dinov2-registers", ("num_hidden_layers", json!(3)), "encoder.layer.2."),
+        ("dinov3", ("use_gated_mlp", json!(true)), "layer.0.mlp.gate_proj.weight"),
+        ("dinov3", ("key_bias", json!(true)), "layer.0.attention.k_proj.bias"),
+        ("aimv2-native", ("use_head", json!(true)), "head.cls_token"),
+        ("siglip-bare", ("vision_use_head", json!(true)), "head.probe"),
+        ("deit", ("num_hidden_layers", json!(4)), "encoder.layer.2."),
+    ] {
+        let folder = copy_of(name);
+        edit(folder.path(), "config.json", |config| config[edit_config.0] = edit_config.1.clone());
+        let error = load_error(folder.path());
+        assert!(error.message().contains(missing) && error.message().contains("missing"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_part_that_the_config_does_not_tell_of_is_named() {
+    for (name, key, value, unexpected) in [
+        ("dinov2", "num_hidden_layers", json!(1), "encoder.layer.1."),
+        ("dinov3", "query_bias", json!(false), "layer.0.attention.q_proj.bias"),
+        ("dinov3-gated", "use_gated_mlp", json!(false), "layer.0.mlp.gate_proj.weight"),
+    ] {
+        let folder = copy_of(name);
+        edit(folder.path(), "config.json", |config| config[key] = value.clone());
+        let error = load_error(folder.path());
+        assert!(error.message().contains(unexpected) && error.message().contains("unexpected"), "{name}: {error}");
+    }
+}
+
+#[test]
 fn a_descriptor_that_was_tampered_with_is_refused() {
     let mut json = describe("clip", &EmbedOptions::default()).to_json().unwrap();
     json["architecture"]["heads"] = json!(0);
     assert!(CandleProvider.restore(&json).is_err());
+    for (name, field, value) in [
+        ("clip", "prefix", json!(0)),
+        ("clip", "image", json!({"fixed": [0, 32]})),
+        ("clip", "positions", json!({"learnt": {"grid": [5, 5], "resized": "never"}})),
+        ("dinov2", "positions", json!({"learnt": {"grid": [0, 7], "resized": {"always": "bicubic"}}})),
+        ("dinov3", "positions", json!({"rotary": {"theta": -1.0}})),
+        ("dinov3", "heads", json!(16)),
+        ("siglip", "pooling", json!("cls")),
+        ("siglip", "attention_pool", json!(null)),
+        (RAGGED, "image", json!({"patches": 1 << 20})),
+        (RAGGED, "stem", json!({"patches": [0, 8]})),
+        ("aimv2-lit", "norm_eps", json!(7.0)),
+    ] {
+        let mut json = describe(name, &EmbedOptions::default()).to_json().unwrap();
+        json["architecture"][field] = value.clone();
+        assert!(CandleProvider.restore(&json).is_err(), "{name}: {field} = {value}");
+    }
     assert_eq!(CandleProvider.restore(&json!({"model": "x"})).unwrap_err().kind(), ErrorKind::Config);
 }
 

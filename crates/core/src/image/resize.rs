@@ -114,6 +114,8 @@ fn run(source: &[u8], job: &Job, out: &mut [u8]) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::image::Mode;
 
@@ -134,6 +136,27 @@ mod tests {
                 resize_rgb(image.as_u8().unwrap(), (31, 23), (w, h), window, filter, &mut out);
                 assert_eq!(out, whole.crop(3, 2, 7, 5).unwrap().as_u8().unwrap(), "{filter:?} {w}x{h}");
             }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn any_window_holds_the_bytes_of_the_whole(
+            from in (1..=70_u32, 1..=70_u32), to in (1..=70_u32, 1..=70_u32),
+            corner in (0.0..1.0_f64, 0.0..1.0_f64), share in (0.0..1.0_f64, 0.0..1.0_f64),
+            filter in prop::sample::select(Filter::ALL.to_vec()),
+        ) {
+            let at = |whole: u32, share: f64| (f64::from(whole) * share) as u32;
+            let (x, y) = (at(to.0, corner.0), at(to.1, corner.1));
+            let window = Window { x, y, width: 1 + at(to.0 - x - 1, share.0), height: 1 + at(to.1 - y - 1, share.1) };
+            let image = pattern(Mode::Rgb, from.0, from.1);
+            let whole = image.resize(to.0, to.1, filter).unwrap();
+            let mut out = vec![0; window.width as usize * window.height as usize * 3];
+            resize_rgb(image.as_u8().unwrap(), from, to, window, filter, &mut out);
+            let wanted = whole.crop(x, y, window.width, window.height).unwrap();
+            prop_assert_eq!(&out, wanted.as_u8().unwrap());
         }
     }
 

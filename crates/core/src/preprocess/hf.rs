@@ -4,130 +4,25 @@
 //! and its subclasses), which read the files of all earlier versions too. What a file leaves out takes the default of its
 //! processor. What would change pixels and is not understood is an error: a guess would embed wrongly and say nothing.
 
-use serde_json::{Map, Value};
+mod config;
+mod processors;
+mod sizes;
 
+use serde_json::Value;
+
+use self::{
+    config::{Config, nonsense, not_understood},
+    processors::{Kind, Processor},
+};
 use super::{Normalize, Preprocess, Resize, ResizeTarget, Size};
 use crate::{Error, ErrorKind, Result, image::Filter};
 
-/// What a processor does where its file is silent.
-struct Processor {
-    /// Its name without `ImageProcessor`, `FeatureExtractor`, `Fast` or `Pil`.
-    name: &'static str,
-    size: ResizeTarget,
-    /// A single number for the size means both sides, and not the shorter one.
-    square: bool,
-    filter: Filter,
-    crop: Option<u32>,
-    mean: [f64; 3],
-    std: [f64; 3],
-}
-
-const CLIP_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const CLIP_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
-const HALF: [f64; 3] = [0.5; 3];
-
-const fn square(side: u32) -> ResizeTarget {
-    ResizeTarget::Exact(Size { height: side, width: side })
-}
-
-const PROCESSORS: &[Processor] = &[
-    Processor {
-        name: "CLIP",
-        size: ResizeTarget::ShortestEdge(224),
-        square: false,
-        filter: Filter::Bicubic,
-        crop: Some(224),
-        mean: CLIP_MEAN,
-        std: CLIP_STD,
-    },
-    Processor {
-        name: "ViT",
-        size: square(224),
-        square: true,
-        filter: Filter::Bilinear,
-        crop: None,
-        mean: HALF,
-        std: HALF,
-    },
-    Processor {
-        name: "Siglip",
-        size: square(224),
-        square: false,
-        filter: Filter::Bicubic,
-        crop: None,
-        mean: HALF,
-        std: HALF,
-    },
-    Processor {
-        name: "Bit",
-        size: ResizeTarget::ShortestEdge(224),
-        square: false,
-        filter: Filter::Bicubic,
-        crop: Some(224),
-        mean: CLIP_MEAN,
-        std: CLIP_STD,
-    },
-    Processor {
-        name: "DeiT",
-        size: square(256),
-        square: true,
-        filter: Filter::Bicubic,
-        crop: Some(224),
-        mean: HALF,
-        std: HALF,
-    },
-    Processor {
-        name: CONVNEXT,
-        size: ResizeTarget::ShortestEdge(384),
-        square: false,
-        filter: Filter::Bicubic,
-        crop: None,
-        mean: HALF,
-        std: HALF,
-    },
-];
-
-const CONVNEXT: &str = "ConvNext";
-
-/// Keys that are read below.
-const READ: &[&str] = &[
-    "image_processor_type",
-    "feature_extractor_type",
-    "do_resize",
-    "size",
-    "default_to_square",
-    "resample",
-    "do_center_crop",
-    "crop_size",
-    "crop_pct",
-    "do_rescale",
-    "rescale_factor",
-    "do_normalize",
-    "image_mean",
-    "image_std",
-];
-
-/// Keys that change nothing here. Images are always made RGB, so `do_convert_rgb` is one of them, and a size to pad to
-/// means nothing without `do_pad`.
-const IDLE: &[&str] = &[
-    "do_convert_rgb",
-    "pad_size",
-    "processor_class",
-    "auto_map",
-    "data_format",
-    "input_data_format",
-    "device",
-    "return_tensors",
-    "disable_grouping",
-    "image_seq_length",
-    "num_channels",
-];
-
-/// The recipe that a `preprocessor_config.json` describes.
+/// The recipe that a `preprocessor_config.json` describes, or the `image_processor` inside a `processor_config.json`.
 ///
-/// Known are the image processors (and feature extractors, and `Fast` variants) of CLIP, `ViT`, `SigLIP`, `BiT`, `DeiT` and
-/// `ConvNeXT`, in the old and the new spellings of their sizes. Errors are of kind [`Unsupported`](ErrorKind::Unsupported)
-/// for what is not understood and [`Model`](ErrorKind::Model) for what makes no sense.
+/// Known are the image processors (and feature extractors, and the `Fast` and `Pil` variants) of CLIP, Chinese CLIP, `ViT`,
+/// `SigLIP`, `SigLIP 2`, `BiT` (`DINOv2`), `DINOv3`, `ConvNeXT`, `DeiT` and `BEiT`, in the old and the new spellings of
+/// their sizes. Errors are of kind [`Unsupported`](ErrorKind::Unsupported) for what is not understood and
+/// [`Model`](ErrorKind::Model) for what makes no sense.
 ///
 /// ```
 /// use imbed_core::preprocess::{ResizeTarget, from_preprocessor_config};
@@ -135,10 +30,16 @@ const IDLE: &[&str] = &[
 /// let old = serde_json::json!({ "feature_extractor_type": "CLIPFeatureExtractor", "size": 224, "crop_size": 224 });
 /// let recipe = from_preprocessor_config(&old)?;
 /// assert_eq!(recipe.resize.unwrap().target, ResizeTarget::ShortestEdge(224));
+///
+/// let new = serde_json::json!({ "image_processor": { "image_processor_type": "Siglip2ImageProcessor" } });
+/// let recipe = from_preprocessor_config(&new)?;
+/// assert_eq!(recipe.resize.unwrap().target, ResizeTarget::Patches { patch: 16, max_patches: 256 });
 /// # Ok::<(), imbed_core::Error>(())
 /// ```
 pub fn from_preprocessor_config(json: &Value) -> Result<Preprocess> {
-    read(json).map_err(|e| e.context("preprocessor_config.json"))
+    // Newer files hold the processors of all of a model's inputs, each under its own key.
+    let own = json.get("image_processor").filter(|inner| inner.is_object()).unwrap_or(json);
+    read(own).map_err(|e| e.context("preprocessor_config.json"))
 }
 
 fn read(json: &Value) -> Result<Preprocess> {
@@ -146,202 +47,153 @@ fn read(json: &Value) -> Result<Preprocess> {
     let processor = config.processor()?;
     config.refuse_what_is_not_understood()?;
 
-    let mut resize = None;
-    let mut center_crop = None;
-    if config.switch("do_resize", true)? {
-        let filter = match config.get("resample") {
-            None => processor.filter,
-            Some(value) => value
-                .as_i64()
-                .and_then(Filter::from_pil)
-                .ok_or_else(|| nonsense(format!("resample {value} is not one of PIL's filters 0 to 5")))?,
-        };
-        let target = config.resize_target(processor)?;
-        if processor.name == CONVNEXT {
-            let (target, crop) = config.convnext(target)?;
-            resize = Some(Resize { target, filter });
-            center_crop = crop;
-        } else {
-            resize = Some(Resize { target, filter });
-        }
+    let resize = resize(&config, processor)?;
+    let crops = config.switch("do_center_crop", processor.do_center_crop)?;
+    let crop = if crops { Some(crop_size(&config, processor)?) } else { None };
+    // Asked for and never done: as the reference has it.
+    let center_crop = crop.filter(|_| processor.kind != Kind::Patches);
+    let recipe = Preprocess { resize, center_crop, normalize: normalize(&config, processor)? };
+    match processor.kind {
+        Kind::Plain | Kind::Clip => refuse_padding(&config, &recipe)?,
+        Kind::Floats => refuse_what_bytes_cannot_do(&recipe)?,
+        // These do not read `do_pad`.
+        Kind::Unpadded | Kind::ConvNext | Kind::Patches => {}
     }
-    if config.switch("do_center_crop", processor.crop.is_some())? {
-        if center_crop.is_some() {
-            return Err(not_understood("a centre crop after ConvNeXT's own"));
+    Ok(recipe)
+}
+
+fn resize(config: &Config<'_>, processor: &Processor) -> Result<Option<Resize>> {
+    if !config.switch("do_resize", true)? {
+        if processor.kind == Kind::Patches {
+            return Err(unsupported("do_resize is false, which leaves images that are no whole patches")
+                .hint("a model of patches needs do_resize: true"));
         }
-        center_crop = Some(config.crop_size(processor)?);
+        return Ok(None);
     }
+    let filter = match config.value("resample")? {
+        None => processor.filter,
+        Some(value) => value
+            .as_i64()
+            .and_then(Filter::from_pil)
+            .ok_or_else(|| nonsense(format!("resample {value} is not one of PIL's filters 0 to 5")))?,
+    };
+    let target = match processor.kind {
+        Kind::Patches => patches(config, processor.size)?,
+        Kind::ConvNext => convnext(config, size(config, processor)?)?,
+        Kind::Clip if config.switch("use_square_size", false)? => ResizeTarget::Exact(Size::square(224)),
+        _ => size(config, processor)?,
+    };
+    Ok(Some(Resize { target, filter }))
+}
+
+fn size(config: &Config<'_>, processor: &Processor) -> Result<ResizeTarget> {
+    let Some(value) = config.value("size")? else { return Ok(processor.size) };
+    if value.is_number() {
+        let edge = sizes::number("size", value)?;
+        let square = config.switch("default_to_square", processor.square)?;
+        return Ok(if square { ResizeTarget::Exact(Size::square(edge)) } else { ResizeTarget::ShortestEdge(edge) });
+    }
+    sizes::target("size", value)
+}
+
+fn crop_size(config: &Config<'_>, processor: &Processor) -> Result<Size> {
+    match (config.value("crop_size")?, processor.crop) {
+        (Some(value), _) => sizes::both("crop_size", value),
+        (None, Some(side)) => Ok(Size::square(side)),
+        (None, None) => Err(nonsense("do_center_crop is true without a crop_size")),
+    }
+}
+
+fn patches(config: &Config<'_>, default: ResizeTarget) -> Result<ResizeTarget> {
+    let ResizeTarget::Patches { patch, max_patches } = default else { return Ok(default) };
+    let number = |key: &str, default: u32| config.value(key)?.map_or(Ok(default), |value| sizes::number(key, value));
+    Ok(ResizeTarget::Patches {
+        patch: number("patch_size", patch)?,
+        max_patches: number("max_num_patches", max_patches)?,
+    })
+}
+
+fn convnext(config: &Config<'_>, target: ResizeTarget) -> Result<ResizeTarget> {
+    let ResizeTarget::ShortestEdge(edge) = target else {
+        return Err(nonsense("ConvNeXT's size must be a shortest_edge"));
+    };
+    let crop_pct = config.number("crop_pct")?.unwrap_or(224.0 / 256.0);
+    if crop_pct <= 0.0 {
+        return Err(nonsense(format!("crop_pct is {crop_pct}, not a share of 1")));
+    }
+    sizes::side("size over crop_pct", (f64::from(edge) / crop_pct) as u64)?;
+    Ok(ResizeTarget::ConvNext { side: edge, crop_pct })
+}
+
+fn normalize(config: &Config<'_>, processor: &Processor) -> Result<Normalize> {
     let scale =
         if config.switch("do_rescale", true)? { config.number("rescale_factor")?.unwrap_or(1.0 / 255.0) } else { 1.0 };
-    let normalize = if config.switch("do_normalize", true)? {
-        let mean = config.triple("image_mean")?.unwrap_or(processor.mean);
-        let std = config.triple("image_std")?.unwrap_or(processor.std);
-        Normalize { scale, mean, std }
-    } else {
-        Normalize { scale, ..Normalize::NONE }
-    };
-    if normalize.std.contains(&0.0) {
+    if !config.switch("do_normalize", true)? {
+        return Ok(Normalize { scale, ..Normalize::NONE });
+    }
+    let mean = config.triple("image_mean")?.unwrap_or(processor.mean);
+    let std = config.triple("image_std")?.unwrap_or(processor.std);
+    if std.contains(&0.0) {
         return Err(nonsense("image_std holds a 0"));
     }
-    Ok(Preprocess { resize, center_crop, normalize })
+    Ok(Normalize { scale, mean, std })
 }
 
-fn nonsense(why: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Model, why)
-}
-
-fn not_understood(what: impl std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("{what} is not understood, and would change the pixels"))
-}
-
-/// The file's object. A `null` is as good as absent, as in the reference.
-struct Config<'a>(&'a Map<String, Value>);
-
-impl Config<'_> {
-    fn get(&self, key: &str) -> Option<&Value> {
-        self.0.get(key).filter(|value| !value.is_null())
+/// Padding comes after normalisation and fills with 0, a colour that bytes do not have. Where it adds nothing it is
+/// harmless.
+fn refuse_padding(config: &Config<'_>, recipe: &Preprocess) -> Result<()> {
+    if !config.switch("do_pad", false)? {
+        return Ok(());
     }
-
-    fn processor(&self) -> Result<&'static Processor> {
-        let known = || {
-            let names: Vec<String> = PROCESSORS.iter().map(|p| format!("{}ImageProcessor", p.name)).collect();
-            format!("known processors: {}", names.join(", "))
-        };
-        let Some(class) = self.get("image_processor_type").or(self.get("feature_extractor_type")) else {
-            return Err(Error::new(ErrorKind::Unsupported, "it does not name its image_processor_type")
-                .hint(format!("add the one that the model was trained with; {}", known())));
-        };
-        let class = class.as_str().unwrap_or_default();
-        let stem = class.strip_suffix("Fast").or(class.strip_suffix("Pil")).unwrap_or(class);
-        let stem = stem.strip_suffix("ImageProcessor").or(stem.strip_suffix("FeatureExtractor"));
-        PROCESSORS.iter().find(|p| Some(p.name) == stem).ok_or_else(|| {
-            Error::new(ErrorKind::Unsupported, format!("the image processor '{class}' is not known")).hint(known())
-        })
-    }
-
-    fn refuse_what_is_not_understood(&self) -> Result<()> {
-        for (key, value) in self.0 {
-            let idle = IDLE.contains(&key.as_str())
-                || key.starts_with('_')
-                || matches!(value, Value::Null | Value::Bool(false));
-            if !idle && !READ.contains(&key.as_str()) {
-                return Err(not_understood(format_args!("{key}: {value}")));
-            }
+    let pad = config.get("pad_size").map(|value| sizes::both("pad_size", value)).transpose()?;
+    match (recipe.output_size(), pad) {
+        (Some(_), None) => Ok(()),
+        (Some(output), Some(pad)) if output == pad => Ok(()),
+        _ => {
+            Err(not_understood("do_pad: true").hint("only padding that adds nothing to the crop or the exact size is"))
         }
-        Ok(())
-    }
-
-    fn switch(&self, key: &str, default: bool) -> Result<bool> {
-        match self.get(key) {
-            None => Ok(default),
-            Some(value) => value.as_bool().ok_or_else(|| nonsense(format!("{key} is {value}, not true or false"))),
-        }
-    }
-
-    fn number(&self, key: &str) -> Result<Option<f64>> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(value) => value.as_f64().map(Some).ok_or_else(|| nonsense(format!("{key} is {value}, not a number"))),
-        }
-    }
-
-    /// Three numbers, or one for all channels.
-    fn triple(&self, key: &str) -> Result<Option<[f64; 3]>> {
-        let Some(value) = self.get(key) else { return Ok(None) };
-        let numbers: Option<Vec<f64>> = match value {
-            Value::Array(items) => items.iter().map(Value::as_f64).collect(),
-            one => one.as_f64().map(|n| vec![n; 3]),
-        };
-        let three = numbers.and_then(|numbers| <[f64; 3]>::try_from(numbers).ok());
-        three.map(Some).ok_or_else(|| nonsense(format!("{key} is {value}, not one number for each of three channels")))
-    }
-
-    fn resize_target(&self, processor: &Processor) -> Result<ResizeTarget> {
-        let Some(value) = self.get("size") else { return Ok(processor.size) };
-        let is_square = self.switch("default_to_square", processor.square)?;
-        if let Some(edge) = value.as_u64() {
-            let edge = side("size", edge)?;
-            return Ok(if is_square { square(edge) } else { ResizeTarget::ShortestEdge(edge) });
-        }
-        match sides("size", value)? {
-            Sides::Both(size) => Ok(ResizeTarget::Exact(size)),
-            Sides::Shortest(edge) => Ok(ResizeTarget::ShortestEdge(edge)),
-        }
-    }
-
-    fn crop_size(&self, processor: &Processor) -> Result<Size> {
-        let Some(value) = self.get("crop_size") else {
-            let side = processor.crop.ok_or_else(|| nonsense("do_center_crop is true without a crop_size"))?;
-            return Ok(Size { height: side, width: side });
-        };
-        if let Some(edge) = value.as_u64() {
-            let edge = side("crop_size", edge)?;
-            return Ok(Size { height: edge, width: edge });
-        }
-        match sides("crop_size", value)? {
-            Sides::Both(size) => Ok(size),
-            Sides::Shortest(_) => Err(nonsense(format!("crop_size is {value}, without a height and a width"))),
-        }
-    }
-
-    /// `ConvNeXT` below 384 pixels: resize to the edge over `crop_pct`, then cut the edge from the middle. From 384 on:
-    /// both sides become the edge.
-    fn convnext(&self, target: ResizeTarget) -> Result<(ResizeTarget, Option<Size>)> {
-        let ResizeTarget::ShortestEdge(edge) = target else {
-            return Err(nonsense("ConvNeXT's size must be a shortest_edge"));
-        };
-        if edge >= 384 {
-            return Ok((square(edge), None));
-        }
-        let share = self.number("crop_pct")?.unwrap_or(224.0 / 256.0);
-        if !(share > 0.0 && share <= 1.0) {
-            return Err(nonsense(format!("crop_pct is {share}, not a share of 1")));
-        }
-        let resized = side("size over crop_pct", (f64::from(edge) / share) as u64)?;
-        Ok((ResizeTarget::ShortestEdge(resized), Some(Size { height: edge, width: edge })))
     }
 }
 
-enum Sides {
-    Both(Size),
-    Shortest(u32),
-}
-
-/// `{"height", "width"}`, `[height, width]` or `{"shortest_edge"}`.
-fn sides(key: &str, value: &Value) -> Result<Sides> {
-    let number = |value: &Value| {
-        value
-            .as_u64()
-            .ok_or_else(|| nonsense(format!("{key} holds {value}, not a number of pixels")))
-            .and_then(|n| side(key, n))
-    };
-    if let Some([height, width]) = value.as_array().map(Vec::as_slice) {
-        return Ok(Sides::Both(Size { height: number(height)?, width: number(width)? }));
+/// `DINOv3`'s processor is torchvision's: it resizes numbers from 0 to 1 and never rounds them to bytes. Its bilinear
+/// filter is Pillow's but for that rounding. The others are not, and neither is its padding.
+fn refuse_what_bytes_cannot_do(recipe: &Preprocess) -> Result<()> {
+    if let Some(Resize { filter, .. }) = recipe.resize
+        && filter != Filter::Bilinear
+    {
+        return Err(unsupported(format!("this processor with the filter {filter:?} is not done here"))
+            .hint("resample: 2 (bilinear) is, which DINOv3's checkpoints have"));
     }
-    let given = |name: &str| value.get(name).filter(|value| !value.is_null());
-    let count = value.as_object().map_or(0, |sides| sides.values().filter(|value| !value.is_null()).count());
-    match (given("height"), given("width"), given("shortest_edge"), count) {
-        (Some(height), Some(width), None, 2) => {
-            Ok(Sides::Both(Size { height: number(height)?, width: number(width)? }))
+    let shorter = |size: Size| size.height.min(size.width);
+    let resized = recipe.resize.and_then(|resize| match resize.target {
+        ResizeTarget::ShortestEdge(edge) => Some(edge),
+        target => target.output_size().map(shorter),
+    });
+    match recipe.center_crop {
+        Some(crop) if resized.is_none_or(|resized| resized < crop.height.max(crop.width)) => {
+            Err(unsupported("this processor with a crop_size larger than its size is not done here")
+                .hint("its padding is torchvision's; a crop within the size is done"))
         }
-        (None, None, Some(edge), 1) => Ok(Sides::Shortest(number(edge)?)),
-        _ => Err(not_understood(format_args!("{key}: {value}"))),
+        _ => Ok(()),
     }
 }
 
-/// A side in pixels; the bound keeps a hostile file from asking for absurd memory.
-fn side(key: &str, pixels: u64) -> Result<u32> {
-    match u32::try_from(pixels) {
-        Ok(pixels @ 1..=16_384) => Ok(pixels),
-        _ => Err(nonsense(format!("{key} asks for {pixels} pixels on a side; 1 to 16384 make sense"))),
-    }
+fn unsupported(why: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Unsupported, why)
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::*;
+    use super::{
+        processors::{CLIP_MEAN, HALF, IMAGENET_MEAN},
+        *,
+    };
+
+    fn square(side: u32) -> ResizeTarget {
+        ResizeTarget::Exact(Size::square(side))
+    }
 
     fn recipe(json: &Value) -> Preprocess {
         from_preprocessor_config(json).unwrap()
@@ -355,15 +207,27 @@ mod tests {
     fn every_processor_has_its_own_defaults() {
         for (class, target, filter, crop, mean) in [
             ("CLIPImageProcessor", ResizeTarget::ShortestEdge(224), Filter::Bicubic, Some(224), CLIP_MEAN),
-            ("CLIPFeatureExtractor", ResizeTarget::ShortestEdge(224), Filter::Bicubic, Some(224), CLIP_MEAN),
-            ("CLIPImageProcessorFast", ResizeTarget::ShortestEdge(224), Filter::Bicubic, Some(224), CLIP_MEAN),
-            ("CLIPImageProcessorPil", ResizeTarget::ShortestEdge(224), Filter::Bicubic, Some(224), CLIP_MEAN),
+            ("ChineseCLIPImageProcessor", ResizeTarget::ShortestEdge(224), Filter::Bicubic, Some(224), CLIP_MEAN),
             ("ViTImageProcessor", square(224), Filter::Bilinear, None, HALF),
-            ("ViTFeatureExtractor", square(224), Filter::Bilinear, None, HALF),
+            ("DINOv3ViTImageProcessorFast", square(224), Filter::Bilinear, None, IMAGENET_MEAN),
             ("SiglipImageProcessor", square(224), Filter::Bicubic, None, HALF),
             ("BitImageProcessor", ResizeTarget::ShortestEdge(224), Filter::Bicubic, Some(224), CLIP_MEAN),
             ("DeiTImageProcessor", square(256), Filter::Bicubic, Some(224), HALF),
-            ("ConvNextImageProcessor", square(384), Filter::Bicubic, None, HALF),
+            ("BeitFeatureExtractor", square(224), Filter::Bicubic, None, HALF),
+            (
+                "Siglip2ImageProcessor",
+                ResizeTarget::Patches { patch: 16, max_patches: 256 },
+                Filter::Bilinear,
+                None,
+                HALF,
+            ),
+            (
+                "ConvNextImageProcessor",
+                ResizeTarget::ConvNext { side: 384, crop_pct: 0.875 },
+                Filter::Bicubic,
+                None,
+                HALF,
+            ),
         ] {
             let recipe = recipe(&json!({ "image_processor_type": class }));
             assert_eq!(recipe.resize, Some(Resize { target, filter }), "{class}");
@@ -393,6 +257,27 @@ mod tests {
     }
 
     #[test]
+    fn a_null_switches_a_step_off_and_is_no_value_for_one_that_is_on() {
+        for switches in [
+            json!({ "do_resize": null, "do_center_crop": null, "do_rescale": null, "do_normalize": null }),
+            json!({
+                "do_resize": null, "do_center_crop": false, "do_rescale": null, "do_normalize": false,
+                "size": null, "crop_size": null, "rescale_factor": null, "image_mean": null, "resample": null,
+            }),
+        ] {
+            let mut json = switches;
+            json["image_processor_type"] = json!("CLIPImageProcessor");
+            assert_eq!(recipe(&json), Preprocess { resize: None, center_crop: None, normalize: Normalize::NONE });
+        }
+        for key in ["size", "resample", "crop_size", "rescale_factor", "image_mean", "image_std"] {
+            let error = error(&json!({ "image_processor_type": "CLIPImageProcessor", key: null }));
+            assert!(error.kind() == ErrorKind::Model && error.message().contains(key), "{error}");
+        }
+        let not_square = json!({ "image_processor_type": "ViTImageProcessor", "default_to_square": null, "size": 9 });
+        assert_eq!(recipe(&not_square).resize.unwrap().target, ResizeTarget::ShortestEdge(9));
+    }
+
+    #[test]
     fn sizes_are_read_in_every_spelling() {
         let size = Size { height: 10, width: 20 };
         for value in [
@@ -404,14 +289,83 @@ mod tests {
                 recipe(&json!({ "image_processor_type": "CLIPImageProcessor", "size": value, "crop_size": value }));
             assert_eq!((recipe.resize.unwrap().target, recipe.center_crop), (ResizeTarget::Exact(size), Some(size)));
         }
+        for (value, target) in [
+            (json!({ "shortest_edge": 10, "longest_edge": 20 }), ResizeTarget::Edges { shortest: 10, longest: 20 }),
+            (json!({ "max_height": 10, "max_width": 20 }), ResizeTarget::Within(size)),
+        ] {
+            let recipe = recipe(&json!({ "image_processor_type": "ViTImageProcessor", "size": value }));
+            assert_eq!(recipe.resize.unwrap().target, target);
+        }
+    }
+
+    #[test]
+    fn siglip2_reads_its_patches_and_no_size() {
+        let recipe = recipe(&json!({
+            "image_processor_type": "Siglip2ImageProcessorFast", "patch_size": 14, "max_num_patches": 729,
+            "size": 7, "do_center_crop": true, "crop_size": 5,
+        }));
+        assert_eq!(recipe.resize.unwrap().target, ResizeTarget::Patches { patch: 14, max_patches: 729 });
+        assert_eq!(recipe.center_crop, None);
+        let error = error(&json!({ "image_processor_type": "Siglip2ImageProcessor", "do_resize": false }));
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn a_nested_file_is_read_inside() {
+        let inner = json!({ "image_processor_type": "ViTImageProcessor", "size": { "height": 10, "width": 20 } });
+        let outer = json!({ "image_processor": inner, "processor_class": "SomeProcessor" });
+        assert_eq!(recipe(&outer), recipe(&inner));
+    }
+
+    #[test]
+    fn padding_that_adds_nothing_is_read_over_and_any_other_is_an_error() {
+        let clip = |pad: Value, crop: bool| {
+            json!({
+                "image_processor_type": "CLIPImageProcessor", "do_pad": true, "pad_size": pad, "do_center_crop": crop,
+            })
+        };
+        let same = json!({ "height": 224, "width": 224 });
+        assert!(from_preprocessor_config(&clip(Value::Null, true)).is_ok());
+        assert!(from_preprocessor_config(&clip(same.clone(), true)).is_ok());
+        for json in [clip(same, false), clip(Value::Null, false), clip(json!({ "height": 256, "width": 224 }), true)] {
+            let error = error(&json);
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            assert!(error.message().contains("do_pad"), "{error}");
+        }
+        let unread = json!({ "image_processor_type": "BeitImageProcessor", "do_pad": true, "size": 10 });
+        assert!(from_preprocessor_config(&unread).is_ok());
+    }
+
+    #[test]
+    fn kosmos_makes_clips_size_a_square() {
+        let json = json!({ "image_processor_type": "CLIPImageProcessor", "use_square_size": true, "size": 10 });
+        assert_eq!(recipe(&json).resize.unwrap().target, square(224));
+    }
+
+    #[test]
+    fn of_dinov3_only_what_rounding_to_bytes_hardly_changes_is_done() {
+        let dinov3 = |resample: i64, size: Value, crop: Value| {
+            json!({
+                "image_processor_type": "DINOv3ViTImageProcessor", "resample": resample, "size": size,
+                "do_center_crop": !crop.is_null(), "crop_size": crop,
+            })
+        };
+        let edge = json!({ "shortest_edge": 256 });
+        assert!(from_preprocessor_config(&dinov3(2, json!(256), json!(224))).is_ok());
+        assert!(from_preprocessor_config(&dinov3(2, edge.clone(), json!(256))).is_ok());
+        for json in
+            [dinov3(3, json!(224), Value::Null), dinov3(2, json!(224), json!(225)), dinov3(2, edge, json!([224, 257]))]
+        {
+            assert_eq!(error(&json).kind(), ErrorKind::Unsupported, "{json}");
+        }
     }
 
     #[test]
     fn convnext_cuts_below_384() {
         let small =
             recipe(&json!({ "image_processor_type": "ConvNextFeatureExtractor", "size": 224, "crop_pct": 0.875 }));
-        assert_eq!(small.resize.unwrap().target, ResizeTarget::ShortestEdge(256));
-        assert_eq!(small.center_crop, Some(Size { height: 224, width: 224 }));
+        assert_eq!(small.resize.unwrap().target, ResizeTarget::ConvNext { side: 224, crop_pct: 0.875 });
+        assert_eq!(small.output_size(), Some(Size::square(224)));
     }
 
     #[test]
@@ -426,18 +380,22 @@ mod tests {
     #[test]
     fn what_would_change_pixels_and_is_not_understood_is_an_error() {
         for (key, value) in [
-            ("do_pad", json!(true)),
             ("do_flip_channel_order", json!(true)),
-            ("size", json!({ "shortest_edge": 224, "longest_edge": 500 })),
+            ("size", json!({ "min_pixels": 224, "max_pixels": 500 })),
             ("size", json!({ "longest_edge": 500 })),
         ] {
             let error = error(&json!({ "image_processor_type": "CLIPImageProcessor", key: value }));
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
             assert!(error.message().contains(key), "{error}");
         }
-        assert!(
-            from_preprocessor_config(&json!({ "image_processor_type": "CLIPImageProcessor", "do_pad": false })).is_ok()
-        );
+        let off = json!({ "image_processor_type": "CLIPImageProcessor", "do_flip_channel_order": false });
+        assert!(from_preprocessor_config(&off).is_ok());
+    }
+
+    #[test]
+    fn a_type_that_is_no_name_is_unknown_and_shown() {
+        let error = error(&json!({ "image_processor_type": 7 }));
+        assert!(error.message().contains('7') && error.kind() == ErrorKind::Unsupported, "{error}");
     }
 
     #[test]

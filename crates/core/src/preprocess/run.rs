@@ -1,6 +1,6 @@
 //! Running the recipe on one image.
 
-use super::{Preprocess, Resize, ResizeTarget, Size};
+use super::{Preprocess, Resize, Size, crop::Shown};
 use crate::{
     Error, ErrorKind, Result,
     image::{Filter, Image, Window, resize_rgb},
@@ -10,15 +10,12 @@ use crate::{
 impl Preprocess {
     /// The size of every output, if the recipe gives all images one size; a model that wants batches needs that.
     pub fn output_size(&self) -> Option<Size> {
-        self.center_crop.or_else(|| match self.resize?.target {
-            ResizeTarget::Exact(size) => Some(size),
-            ResizeTarget::ShortestEdge(_) => None,
-        })
+        self.center_crop.or_else(|| self.resize?.target.output_size())
     }
 
     /// Bytes of the largest output, `height * width * 3`; `None` if the recipe gives outputs of any size.
     pub fn max_output_bytes(&self) -> Option<u64> {
-        self.output_size().map(Size::bytes)
+        self.center_crop.map(Size::bytes).or_else(|| self.resize?.target.max_output_bytes())
     }
 
     /// The size of the output for an image of size `from`.
@@ -43,54 +40,46 @@ impl Preprocess {
                 format!("{} x {} RGB pixels do not fit {} bytes", size.width, size.height, out.len()),
             ));
         }
+        let rgb = image.to_rgb8(alpha);
+        let (resized, cut, filter) = match self.resize {
+            Some(Resize { target, filter }) => (target.resized(from), target.cut(), filter),
+            None => (from, None, Filter::Nearest),
+        };
+        if resized.height == 0 || resized.width == 0 {
+            return Err(Error::new(
+                ErrorKind::Dimensions,
+                format!(
+                    "the image, {} x {} pixels, is so thin that nothing is left of it once resized",
+                    from.width, from.height
+                ),
+            ));
+        }
         if size.bytes() == 0 {
             return Ok(());
         }
-        let rgb = image.to_rgb8(alpha);
-        let (resized, filter) = match self.resize {
-            Some(Resize { target, filter }) => (target.size_for(from), filter),
-            None => (from, Filter::Nearest),
-        };
-
-        let (x, across) = center(resized.width, size.width);
-        let (y, down) = center(resized.height, size.height);
-        let window = Window { x, y, width: across.kept, height: down.kept };
+        let (mut across, mut down) = (Shown::whole(resized.width), Shown::whole(resized.height));
+        for size in [cut, self.center_crop].into_iter().flatten() {
+            across = across.center(size.width);
+            down = down.center(size.height);
+        }
+        let window = Window { x: across.first, y: down.first, width: across.kept, height: down.kept };
         let (from, to) = ((from.width, from.height), (resized.width, resized.height));
         if (window.width, window.height) == (size.width, size.height) {
             resize_rgb(&rgb, from, to, window, filter, out);
         } else {
             let mut kept = vec![0; window.width as usize * window.height as usize * 3];
-            resize_rgb(&rgb, from, to, window, filter, &mut kept);
+            if !kept.is_empty() {
+                resize_rgb(&rgb, from, to, window, filter, &mut kept);
+            }
             let (stride, left) = (size.width as usize * 3, across.before as usize * 3);
             let row = window.width as usize * 3;
             out.fill(0);
             let rows = out.chunks_exact_mut(stride).skip(down.before as usize);
-            for (to, from) in rows.zip(kept.chunks_exact(row)) {
+            for (to, from) in rows.zip(kept.chunks_exact(row.max(1))) {
                 to[left..left + row].copy_from_slice(from);
             }
         }
         Ok(())
-    }
-}
-
-impl ResizeTarget {
-    /// The size that an image of size `from` gets.
-    pub fn size_for(self, from: Size) -> Size {
-        match self {
-            Self::Exact(size) => size,
-            Self::ShortestEdge(edge) => {
-                // Whole numbers: the reference divides floats and cuts, which agrees for every size that an image can have.
-                let long = |long: u32, short: u32| {
-                    let length = u64::from(edge) * u64::from(long) / u64::from(short.max(1));
-                    u32::try_from(length).unwrap_or(u32::MAX)
-                };
-                if from.width <= from.height {
-                    Size { height: long(from.height, from.width), width: edge }
-                } else {
-                    Size { height: edge, width: long(from.width, from.height) }
-                }
-            }
-        }
     }
 }
 
@@ -101,30 +90,12 @@ impl Size {
     }
 }
 
-/// Where an axis of the crop shows the image: `kept` samples, after `before` of padding.
-#[derive(Debug, PartialEq, Eq)]
-struct Kept {
-    before: u32,
-    kept: u32,
-}
-
-/// The first sample that a central crop of `wanted` out of `whole` keeps, and where it goes.
-///
-/// An odd difference leaves the smaller half before a crop and the larger half before a padded image, as the reference.
-fn center(whole: u32, wanted: u32) -> (u32, Kept) {
-    if wanted <= whole {
-        ((whole - wanted) / 2, Kept { before: 0, kept: wanted })
-    } else {
-        (0, Kept { before: (wanted - whole).div_ceil(2), kept: whole })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
         image::{Mode, Samples},
-        preprocess::Normalize,
+        preprocess::{Normalize, ResizeTarget},
     };
 
     fn recipe(target: Option<ResizeTarget>, crop: Option<(u32, u32)>) -> Preprocess {
@@ -145,16 +116,6 @@ mod tests {
     fn gradient(width: u32, height: u32) -> Image {
         let samples = (0..width * height * 3).map(|i| (i * 7) as u8).collect();
         Image::new(Mode::Rgb, width, height, Samples::U8(samples)).unwrap()
-    }
-
-    #[test]
-    fn the_shortest_edge_keeps_the_proportion_rounded_down() {
-        let target = ResizeTarget::ShortestEdge(224);
-        for ((h, w), (th, tw)) in
-            [((375, 500), (224, 298)), ((500, 375), (298, 224)), ((224, 224), (224, 224)), ((10, 333), (224, 7459))]
-        {
-            assert_eq!(target.size_for(Size { height: h, width: w }), Size { height: th, width: tw });
-        }
     }
 
     #[test]

@@ -27,6 +27,35 @@ pub(super) fn apply(activation: Activation, x: &mut [f32], bias: &[f32]) {
     });
 }
 
+/// Adds `bias` to each row of `x`, `[rows, bias.len()]`, and makes its first half `activation(first half) * second half`.
+pub(super) fn apply_gate(activation: Activation, x: &mut [f32], bias: &[f32]) {
+    let rows = (TASK / bias.len().max(1)).max(1);
+    x.par_chunks_mut(rows * bias.len().max(1)).for_each(|rows| {
+        Arch::new().dispatch(
+            #[inline(always)]
+            || match activation {
+                Activation::QuickGelu => each_gate(rows, bias, quick_gelu),
+                Activation::Gelu => each_gate(rows, bias, gelu),
+                Activation::GeluTanh => each_gate(rows, bias, gelu_tanh),
+                Activation::Relu => each_gate(rows, bias, relu),
+                Activation::Silu => each_gate(rows, bias, silu),
+                Activation::Tanh => each_gate(rows, bias, tanh),
+            },
+        );
+    });
+}
+
+#[inline(always)]
+fn each_gate(rows: &mut [f32], bias: &[f32], f: impl Fn(f32) -> f32) {
+    let (gate_bias, up_bias) = bias.split_at(bias.len() / 2);
+    for row in rows.chunks_exact_mut(bias.len()) {
+        let (gate, up) = row.split_at_mut(gate_bias.len());
+        for (((gate, up), gate_bias), up_bias) in gate.iter_mut().zip(up).zip(gate_bias).zip(up_bias) {
+            *gate = f(*gate + *gate_bias) * (*up + *up_bias);
+        }
+    }
+}
+
 #[inline(always)]
 fn each(rows: &mut [f32], bias: &[f32], f: impl Fn(f32) -> f32) {
     for row in rows.chunks_exact_mut(bias.len()) {
@@ -102,6 +131,16 @@ mod tests {
             for ((x, y), exact) in x.iter().zip(y).zip(read(name)) {
                 assert!((y - exact).abs() <= 1e-6 * (1.0 + exact.abs()), "{name}({x}) = {y}, not {exact}");
             }
+        }
+    }
+
+    #[test]
+    fn a_gate_multiplies_the_second_half_into_the_first() {
+        for (activation, f) in [(Activation::Silu, silu as fn(f32) -> f32), (Activation::Gelu, gelu)] {
+            let mut x = [1.0, -2.0, 3.0, 4.0, 0.5, 0.0, -1.0, 2.0];
+            apply_gate(activation, &mut x, &[0.5, 0.0, 1.0, -1.0]);
+            assert_eq!((x[0], x[1]), (f(1.5) * 4.0, f(-2.0) * 3.0));
+            assert_eq!((x[4], x[5]), (f(1.0) * 0.0, f(0.0) * 1.0));
         }
     }
 

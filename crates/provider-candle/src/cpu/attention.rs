@@ -8,10 +8,11 @@ use super::{
     product::{Matrix, Output, Threads, multiply},
     rows::{max, sum},
 };
+use crate::rotary::Rotary;
 
-/// The sizes of one attention.
+/// The sizes of one attention, and what is added to its queries and keys.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Attention {
+pub(super) struct Attention<'a> {
     /// Tokens per image.
     pub(super) tokens: usize,
     /// Numbers per token.
@@ -20,36 +21,39 @@ pub(super) struct Attention {
     pub(super) heads: usize,
     /// How many of the first tokens ask: all, or the class token alone where nothing reads the others' answers.
     pub(super) queries: usize,
+    /// Added to the queries, and then, where they are turned, to the keys: `[hidden]` each, the keys' after the queries',
+    /// or empty. Keys that are not turned need none, since it would move all scores of a query alike, which softmax does
+    /// not see. The values' passes through to the next product, whose bias holds it.
+    pub(super) bias: &'a [f32],
+    /// How queries and keys are turned.
+    pub(super) rotary: Option<&'a Rotary>,
 }
 
-impl Attention {
+impl Attention<'_> {
     /// `softmax(q k^T / sqrt(d)) v` per head.
     ///
-    /// `qkv` is `[images, tokens, 3 * hidden]`, and `out` `[images, queries, hidden]`. `query_bias` is added to the
-    /// queries; keys need no bias, since it would move all scores of a query alike, which softmax does not see, and the
-    /// values' bias passes through to the next product, whose bias holds it.
-    pub(super) fn apply(self, qkv: &[f32], query_bias: Option<&[f32]>, out: &mut [f32]) {
+    /// `qkv` is `[images, tokens, 3 * hidden]`, and `out` `[images, queries, hidden]`.
+    pub(super) fn apply(self, qkv: &[f32], out: &mut [f32]) {
         let per_image = (self.tokens * 3 * self.hidden, self.queries * self.hidden);
         let images = qkv.par_chunks_exact(per_image.0).zip(out.par_chunks_exact_mut(per_image.1));
-        images.for_each_init(|| Scratch::new(self), |scratch, (qkv, out)| self.image(qkv, query_bias, scratch, out));
+        images.for_each_init(|| Scratch::new(self), |scratch, (qkv, out)| self.image(qkv, scratch, out));
     }
 
-    fn image(self, qkv: &[f32], query_bias: Option<&[f32]>, scratch: &mut Scratch, out: &mut [f32]) {
-        let Self { tokens, hidden, heads, queries } = self;
+    fn image(self, qkv: &[f32], scratch: &mut Scratch, out: &mut [f32]) {
+        let Self { tokens, hidden, heads, queries, .. } = self;
         let (size, stride) = (hidden / heads, 3 * hidden);
         let scale = 1.0 / (size as f32).sqrt();
         for head in 0..heads {
             let start = head * size;
-            let bias = query_bias.map(|bias| &bias[start..start + size]);
-            for (row, query) in scratch.query.chunks_exact_mut(size).enumerate() {
-                let from = &qkv[row * stride + start..][..size];
-                match bias {
-                    Some(bias) => query.iter_mut().zip(from).zip(bias).for_each(|((q, x), b)| *q = (x + b) * scale),
-                    None => query.iter_mut().zip(from).for_each(|(q, x)| *q = x * scale),
-                }
-            }
+            self.gather(&qkv[start..], self.bias.get(start..start + size), scale, &mut scratch.query);
             let query = Matrix::new(&scratch.query, queries, size, size);
-            let keys = Matrix::new(&qkv[hidden + start..], tokens, size, stride);
+            let keys = if self.rotary.is_some() {
+                let start = hidden + start;
+                self.gather(&qkv[start..], self.bias.get(start..start + size), 1.0, &mut scratch.keys);
+                Matrix::new(&scratch.keys, tokens, size, size)
+            } else {
+                Matrix::new(&qkv[hidden + start..], tokens, size, stride)
+            };
             multiply(query, keys.transposed(), &mut scratch.scores, tokens, Output::Write, Threads::One);
             Arch::new().dispatch(
                 #[inline(always)]
@@ -60,26 +64,47 @@ impl Attention {
             multiply(weights, values, &mut out[start..], hidden, Output::Write, Threads::One);
         }
     }
+
+    /// One head's numbers of the first tokens, side by side, with bias and scale and turned.
+    fn gather(self, from: &[f32], bias: Option<&[f32]>, scale: f32, to: &mut [f32]) {
+        let (size, stride) = (self.hidden / self.heads, 3 * self.hidden);
+        for (token, to) in to.chunks_exact_mut(size).enumerate() {
+            let from = &from[token * stride..][..size];
+            match bias {
+                Some(bias) => to.iter_mut().zip(from).zip(bias).for_each(|((to, x), b)| *to = (x + b) * scale),
+                None => to.iter_mut().zip(from).for_each(|(to, x)| *to = x * scale),
+            }
+            if let Some(rotary) = self.rotary {
+                rotary.turn(token, to);
+            }
+        }
+    }
 }
 
 /// What one image's attention needs besides input and output, reused from head to head.
 struct Scratch {
     /// `[queries, head size]`.
     query: Vec<f32>,
+    /// `[tokens, head size]`, where keys are turned.
+    keys: Vec<f32>,
     /// `[queries, tokens]`.
     scores: Vec<f32>,
 }
 
 impl Scratch {
-    fn new(shape: Attention) -> Self {
+    fn new(shape: Attention<'_>) -> Self {
         let size = shape.hidden / shape.heads;
-        Self { query: vec![0.0; shape.queries * size], scores: vec![0.0; shape.queries * shape.tokens] }
+        Self {
+            query: vec![0.0; shape.queries * size],
+            keys: if shape.rotary.is_some() { vec![0.0; shape.tokens * size] } else { vec![] },
+            scores: vec![0.0; shape.queries * shape.tokens],
+        }
     }
 }
 
 /// e^x of each number over the sum of all, after subtracting the largest.
 #[inline(always)]
-fn softmax(row: &mut [f32]) {
+pub(super) fn softmax(row: &mut [f32]) {
     let largest = max(row);
     for x in &mut *row {
         *x = exp(*x - largest);
@@ -97,14 +122,30 @@ mod tests {
     #[test]
     fn a_query_that_matches_one_key_returns_its_value() {
         // Two heads of two numbers; three tokens. Each head's query of token 0 points at another token's key.
-        let shape = Attention { tokens: 3, hidden: 4, heads: 2, queries: 1 };
+        let shape = Attention { tokens: 3, hidden: 4, heads: 2, queries: 1, bias: &[], rotary: None };
         let q = [[50.0, 0.0, 0.0, 50.0], [0.0; 4], [0.0; 4]];
         let k = [[0.0; 4], [9.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 9.0]];
         let v = [[7.0; 4], [1.0, 2.0, 7.0, 7.0], [7.0, 7.0, 3.0, 4.0]];
         let qkv: Vec<f32> = (0..3).flat_map(|t| [q[t], k[t], v[t]].concat()).collect();
         let mut out = [0.0; 4];
-        shape.apply(&qkv, None, &mut out);
+        shape.apply(&qkv, &mut out);
         assert_eq!(out, [1.0, 2.0, 3.0, 4.0]);
+    }
+
+    #[test]
+    fn a_bias_of_all_keys_shows_only_where_they_are_turned() {
+        let qkv: Vec<f32> = (0..4 * 12).map(|i| ((i * 29) % 17) as f32 / 8.0 - 1.0).collect();
+        let rotary = Rotary::new((4, 1), 4, 100.0, 0);
+        let answers = |bias: &[f32], rotary| {
+            let shape = Attention { tokens: 4, hidden: 4, heads: 1, queries: 4, bias, rotary };
+            let mut out = [0.0; 16];
+            shape.apply(&qkv, &mut out);
+            out
+        };
+        let (none, keys) = ([0.0; 8], [0.0, 0.0, 0.0, 0.0, 1.0, -1.0, 2.0, 0.5]);
+        assert_eq!(answers(&none, None), answers(&keys, None));
+        assert_ne!(answers(&none, Some(&rotary)), answers(&keys, Some(&rotary)));
+        assert_eq!(answers(&none, Some(&rotary)), answers(&[], Some(&rotary)));
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(super) struct Workspace {
     pub(super) narrow: Vec<f32>,
     /// The widest: patches, queries-keys-values, the middle of the MLP.
     pub(super) wide: Vec<f32>,
+    /// One row per image: answers of the pooling.
+    pub(super) spare: Vec<f32>,
 }
 
 /// The first `len` numbers of `buffer`, which grows if it must.

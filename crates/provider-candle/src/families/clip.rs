@@ -1,4 +1,5 @@
-//! CLIP's vision tower, from a whole `clip` checkpoint or a `clip_vision_model` one.
+//! CLIP's vision tower, from a whole `clip` checkpoint or a `clip_vision_model` one, and `MetaCLIP` 2's, which is the
+//! same.
 //!
 //! The embedding is `get_image_features` of `transformers`: the class token after `post_layernorm`, projected where the
 //! checkpoint has a projection, and not normalised.
@@ -6,10 +7,17 @@
 use imbed_core::{Result, options::Pooling};
 use serde_json::Value;
 
-use super::{config::Config, no_such_pooling, reader::Reader};
+use super::{
+    config::Vision,
+    learnt, learnt_rows, no_such_pooling,
+    reader::{Reader, slice, sum},
+};
 use crate::{
-    architecture::{Architecture, Family, HeadShape, StemShape},
-    model::{Block, Linear, Stem, VisionTransformer},
+    architecture::{
+        Architecture, Biases, Family, HeadShape, ImageShape, MlpKind, NormKind, PositionShape, Resized, StemShape,
+    },
+    interpolate::Resample,
+    model::{Block, VisionTransformer},
     weights::Checkpoint,
 };
 
@@ -24,32 +32,33 @@ pub(super) fn describe(
     if let Some(pooling) = pooling {
         return Err(no_such_pooling("CLIP, whose projection reads the class token", pooling, &[]));
     }
-    let whole = Config(config);
-    let empty = Value::Null;
-    let is_whole = config.get("model_type").and_then(Value::as_str) == Some("clip");
-    let vision = if is_whole { Config(config.get("vision_config").unwrap_or(&empty)) } else { whole };
+    let Vision { whole, tower: vision, is_whole } = Vision::of(config, &["clip", "metaclip_2"]);
     vision.require_rgb()?;
     let projected = is_whole
         || match whole.architectures().as_slice() {
             [] => has_tensor(PROJECTION),
-            names => names.contains(&"CLIPVisionModelWithProjection"),
+            names => names.iter().any(|name| name.ends_with("VisionModelWithProjection")),
         };
     let width = whole.size("projection_dim", 512)?;
-    let (height, columns) = vision.size_2d("patch_size", 32)?;
+    let (image, patch, grid) = vision.patches((224, 32))?;
     Ok(Architecture {
         family: Family::Clip,
-        image: vision.size_2d("image_size", 224)?,
-        stem: StemShape::Patches(height, columns),
-        class_token: true,
+        image: ImageShape::Fixed(image.0, image.1),
+        stem: StemShape::Patches(patch.0, patch.1),
+        prefix: 1,
+        positions: PositionShape::Learnt { grid, resized: Resized::WhenAsked(Resample::Bicubic) },
         hidden: vision.size("hidden_size", 768)?,
         intermediate: vision.size("intermediate_size", 3072)?,
         layers: vision.size("num_hidden_layers", 12)?,
         heads: vision.size("num_attention_heads", 12)?,
+        mlp: MlpKind::Plain,
         activation: vision.activation("hidden_act", "quick_gelu")?,
+        norm: NormKind::Layer,
         norm_eps: vision.number("layer_norm_eps", 1e-5)?,
-        qkv_bias: true,
+        biases: Biases::ALL,
         pooling: Pooling::Cls,
         poolings: vec![],
+        attention_pool: None,
         head: projected.then_some(HeadShape { width, bias: false, activation: None }),
         normalized: false,
     })
@@ -58,7 +67,7 @@ pub(super) fn describe(
 /// Reads the vision tensors; the text tower's are left where they are.
 pub(super) fn load(
     shape: &Architecture,
-    (height, width): (usize, usize),
+    patch: (usize, usize),
     mut checkpoint: Checkpoint,
 ) -> Result<VisionTransformer> {
     // `CLIPVisionModel` of transformers 5 writes its tensors without the prefix that all others have.
@@ -69,18 +78,20 @@ pub(super) fn load(
         blocks.push(block(shape, &mut Reader::new(&mut checkpoint, format!("{prefix}encoder.layers.{i}.")))?);
     }
     let mut read = Reader::new(&mut checkpoint, prefix);
-    let (stored, flat) = ([hidden, 3, height, width], [hidden, 3 * height * width]);
-    let patches = read.tensor("embeddings.patch_embedding.weight", &stored, &flat)?;
-    let grid = [shape.tokens(), hidden];
+    let table = [1 + learnt_rows(shape), hidden];
+    let table = read.tensor("embeddings.position_embedding.weight", &table, &table)?;
+    let class = read.tensor("embeddings.class_embedding", &[hidden], &[1, hidden])?;
     let mut model = VisionTransformer {
         architecture: shape.clone(),
-        stem: Stem::Patches(Linear { weight: patches, bias: None }),
-        class_token: Some(read.vector("embeddings.class_embedding", hidden)?),
-        positions: read.tensor("embeddings.position_embedding.weight", &grid, &grid)?,
+        stem: read.patches("embeddings.patch_embedding", hidden, patch, false)?,
+        patch_norm: None,
+        prefix: Some(sum(&class, &slice(&table, 0, 1)?)?),
+        positions: learnt(shape, &table, 1)?,
         // The spelling of the published checkpoints.
         pre_norm: Some(read.norm("pre_layrnorm", hidden)?),
         blocks,
         post_norm: read.norm("post_layernorm", hidden)?,
+        pool: None,
         head: None,
     };
     if let Some(head) = shape.head {
@@ -96,15 +107,16 @@ pub(super) fn load(
     Ok(model)
 }
 
-fn block(shape: &Architecture, read: &mut Reader<'_>) -> Result<Block> {
+/// A block of CLIP's encoder, which `SigLIP`'s is too.
+pub(super) fn block(shape: &Architecture, read: &mut Reader<'_>) -> Result<Block> {
     let (hidden, middle) = (shape.hidden, shape.intermediate);
+    let qkv = [("self_attn.q_proj", true), ("self_attn.k_proj", true), ("self_attn.v_proj", true)];
     Ok(Block {
         norm1: read.norm("layer_norm1", hidden)?,
-        qkv: read.stacked(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"], hidden, shape.qkv_bias)?,
+        qkv: read.stacked(&qkv, hidden, hidden)?,
         out: read.linear("self_attn.out_proj", hidden, hidden, true)?,
         norm2: read.norm("layer_norm2", hidden)?,
-        fc1: read.linear("mlp.fc1", middle, hidden, true)?,
-        fc2: read.linear("mlp.fc2", hidden, middle, true)?,
+        mlp: read.mlp(["mlp.fc1", "mlp.fc2"], middle, hidden, true)?,
     })
 }
 

@@ -5,6 +5,32 @@ use serde_json::Value;
 
 use crate::activation::Activation;
 
+/// A key that is absent.
+static ABSENT: Value = Value::Null;
+
+/// The two objects that a vision tower's checkpoint describes itself in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Vision<'a> {
+    /// The whole config.
+    pub(super) whole: Config<'a>,
+    /// The part about the vision tower, which may be the whole.
+    pub(super) tower: Config<'a>,
+    /// Whether there is more than the vision tower.
+    pub(super) is_whole: bool,
+}
+
+impl<'a> Vision<'a> {
+    /// The parts of `config`; a `model_type` in `whole` is that of a checkpoint with more than the vision tower.
+    pub(super) fn of(config: &'a Value, whole: &[&str]) -> Self {
+        let is_whole = config.get("model_type").and_then(Value::as_str).is_some_and(|name| whole.contains(&name));
+        let tower = if is_whole { config.get("vision_config").unwrap_or(&ABSENT) } else { config };
+        Self { whole: Config(config), tower: Config(tower), is_whole }
+    }
+}
+
+/// A number of rows and of columns.
+pub(super) type Size = (usize, usize);
+
 /// An object of a `config.json`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Config<'a>(pub(super) &'a Value);
@@ -35,6 +61,14 @@ impl<'a> Config<'a> {
                 None => one(v).map(|side| (side, side)),
             }
         })
+    }
+
+    /// The sizes of image, patch and grid, from `image_size` and `patch_size`.
+    pub(super) fn patches(self, (image, patch): (usize, usize)) -> Result<(Size, Size, Size)> {
+        let (image, patch) = (self.size_2d("image_size", image)?, self.size_2d("patch_size", patch)?);
+        // A patch of nothing is refused with the rest of what cannot be.
+        let whole = |pixels: usize, patch: usize| pixels.checked_div(patch).unwrap_or(0);
+        Ok((image, patch, (whole(image.0, patch.0), whole(image.1, patch.1))))
     }
 
     /// A list of whole numbers, empty where the key is absent.
@@ -90,6 +124,12 @@ mod tests {
         assert_eq!(Config(&config).size_2d("b", 0).unwrap(), (24, 40));
         assert_eq!(Config(&config).size_2d("absent", 7).unwrap(), (7, 7));
         assert!(Config(&config).size_2d("c", 0).is_err());
+    }
+
+    #[test]
+    fn a_patch_of_nothing_is_left_to_the_check_of_the_whole() {
+        let config = json!({"image_size": 224, "patch_size": 0});
+        assert_eq!(Config(&config).patches((1, 1)).unwrap(), ((224, 224), (0, 0), (0, 0)));
     }
 
     #[test]

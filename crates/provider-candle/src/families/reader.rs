@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use imbed_core::{Error, ErrorKind, Result};
 
 use crate::{
-    model::{Conv, Linear, Norm},
+    model::{Conv, Linear, Mlp, Norm, Stem},
     weights::Checkpoint,
 };
 
@@ -24,13 +24,18 @@ impl<'a> Reader<'a> {
     /// The tensor `name`, which must have the shape `stored`, seen as `shape`.
     pub(super) fn tensor(&mut self, name: &str, stored: &[usize], shape: &[usize]) -> Result<Tensor> {
         let tensor = self.checkpoint.take(&format!("{}{name}", self.prefix), stored)?;
-        tensor.reshape(shape).map_err(|e| Error::new(ErrorKind::Model, format!("tensor '{name}': {e}")))
+        tensor.reshape(shape).map_err(|e| unfit(name, &e))
     }
 
     /// `name.weight` and `name.bias` of a layer norm over `width` numbers.
     pub(super) fn norm(&mut self, name: &str, width: usize) -> Result<Norm> {
         let weight = self.vector(&format!("{name}.weight"), width)?;
-        Ok(Norm { weight, bias: self.vector(&format!("{name}.bias"), width)? })
+        Ok(Norm { weight, bias: Some(self.vector(&format!("{name}.bias"), width)?) })
+    }
+
+    /// `name.weight` of a norm by the root mean square over `width` numbers.
+    pub(super) fn rms_norm(&mut self, name: &str, width: usize) -> Result<Norm> {
+        Ok(Norm { weight: self.vector(&format!("{name}.weight"), width)?, bias: None })
     }
 
     /// `name.weight`, `[to, from]`, and, if it has one, `name.bias`.
@@ -40,20 +45,49 @@ impl<'a> Reader<'a> {
         Ok(Linear { weight, bias })
     }
 
-    /// Three square products of the names `parts`, one below the other: queries, keys, values.
-    pub(super) fn stacked(&mut self, parts: [&str; 3], width: usize, bias: bool) -> Result<Linear> {
-        let [q, k, v] = parts;
-        let parts = [
-            self.linear(q, width, width, bias)?,
-            self.linear(k, width, width, bias)?,
-            self.linear(v, width, width, bias)?,
-        ];
-        let cat = |tensors: Vec<&Tensor>| {
-            Tensor::cat(&tensors, 0).map_err(|e| Error::new(ErrorKind::Model, format!("tensors of '{q}': {e}")))
-        };
-        let weight = cat(parts.iter().map(|part| &part.weight).collect())?;
-        let biases: Vec<&Tensor> = parts.iter().filter_map(|part| part.bias.as_ref()).collect();
-        Ok(Linear { weight, bias: if biases.is_empty() { None } else { Some(cat(biases)?) } })
+    /// Products of the names `parts`, each `[to, from]`, one below the other; a part says whether it has a bias.
+    pub(super) fn stacked(&mut self, parts: &[(&str, bool)], to: usize, from: usize) -> Result<Linear> {
+        let (mut weights, mut biases) = (Vec::new(), Vec::new());
+        for (name, bias) in parts {
+            let part = self.linear(name, to, from, *bias)?;
+            let none = || Tensor::zeros(to, part.weight.dtype(), part.weight.device());
+            biases.push(part.bias.map_or_else(none, Ok).map_err(|e| unfit(name, &e))?);
+            weights.push(part.weight);
+        }
+        let cat = |tensors: &[Tensor]| Tensor::cat(tensors, 0).map_err(|e| unfit(parts[0].0, &e));
+        let bias = if parts.iter().any(|(_, bias)| *bias) { Some(cat(&biases)?) } else { None };
+        Ok(Linear { weight: cat(&weights)?, bias })
+    }
+
+    /// A plain MLP of the products `fc1` and `fc2`.
+    pub(super) fn mlp(&mut self, [fc1, fc2]: [&str; 2], middle: usize, hidden: usize, bias: bool) -> Result<Mlp> {
+        Ok(Mlp { fc1: self.linear(fc1, middle, hidden, bias)?, fc2: self.linear(fc2, hidden, middle, bias)? })
+    }
+
+    /// A gated MLP of the products `gate`, `up` and `down`.
+    pub(super) fn gated_mlp(
+        &mut self,
+        [gate, up, down]: [&str; 3],
+        middle: usize,
+        hidden: usize,
+        bias: bool,
+    ) -> Result<Mlp> {
+        let fc1 = self.stacked(&[(gate, bias), (up, bias)], middle, hidden)?;
+        Ok(Mlp { fc1, fc2: self.linear(down, hidden, middle, bias)? })
+    }
+
+    /// The patch product stored as a convolution, `[hidden, 3, height, width]`.
+    pub(super) fn patches(
+        &mut self,
+        name: &str,
+        hidden: usize,
+        (height, width): (usize, usize),
+        bias: bool,
+    ) -> Result<Stem> {
+        let (stored, flat) = ([hidden, 3, height, width], [hidden, 3 * height * width]);
+        let weight = self.tensor(&format!("{name}.weight"), &stored, &flat)?;
+        let bias = if bias { Some(self.vector(&format!("{name}.bias"), hidden)?) } else { None };
+        Ok(Stem::Patches(Linear { weight, bias }))
     }
 
     /// `name.weight`, `[to, from, 3, 3]`, and `name.bias`.
@@ -67,4 +101,37 @@ impl<'a> Reader<'a> {
     pub(super) fn vector(&mut self, name: &str, width: usize) -> Result<Tensor> {
         self.tensor(name, &[width], &[width])
     }
+}
+
+/// The product with each of its numbers multiplied by that of `scale`: a layer scale joins the product before it.
+pub(super) fn scaled(linear: Linear, scale: &Tensor) -> Result<Linear> {
+    let column = scale.reshape(((), 1));
+    let weight =
+        column.and_then(|column| linear.weight.broadcast_mul(&column)).map_err(|e| unfit("layer scale", &e))?;
+    let bias = linear.bias.map(|bias| bias * scale).transpose().map_err(|e| unfit("layer scale", &e))?;
+    Ok(Linear { weight, bias })
+}
+
+/// The rows of `first` and then of `second`.
+pub(super) fn rows(first: &Tensor, second: &Tensor) -> Result<Tensor> {
+    Tensor::cat(&[first, second], 0).map_err(|e| unfit("tokens before the patches", &e))
+}
+
+/// The rows `from..to` of a table of positions, and their number of columns.
+pub(super) fn slice(table: &Tensor, from: usize, to: usize) -> Result<Tensor> {
+    table.narrow(0, from, to - from).map_err(|e| unfit("positions", &e))
+}
+
+/// `a + b`, of one shape.
+pub(super) fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    (a + b).map_err(|e| unfit("tokens before the patches", &e))
+}
+
+/// The numbers of `tensor`, row by row.
+pub(super) fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
+    tensor.flatten_all().and_then(|flat| flat.to_vec1()).map_err(|e| unfit("positions", &e))
+}
+
+fn unfit(what: &str, error: &candle_core::Error) -> Error {
+    Error::new(ErrorKind::Model, format!("tensor '{what}': {error}"))
 }

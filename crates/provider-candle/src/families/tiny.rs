@@ -4,9 +4,12 @@
 use imbed_core::{Result, options::Pooling};
 use serde_json::Value;
 
-use super::{config::Config, no_such_pooling, reader::Reader};
+use super::{config::Config, learnt, learnt_rows, no_such_pooling, reader::Reader};
 use crate::{
-    architecture::{Architecture, Family, HeadShape, StemShape},
+    architecture::{
+        Architecture, Biases, Family, HeadShape, ImageShape, MlpKind, NormKind, PositionShape, Resized, StemShape,
+        halved,
+    },
     model::{Block, ConvStage, Stem, VisionTransformer},
     weights::Checkpoint,
 };
@@ -20,22 +23,28 @@ pub(super) fn describe(config: &Value, pooling: Option<Pooling>) -> Result<Archi
     config.require_rgb()?;
     let pairs = config.sizes("residual_blocks")?;
     let channels = config.sizes("stem_channels")?;
-    let stages = channels.into_iter().zip(pairs.into_iter().chain(std::iter::repeat(0))).collect();
+    let stages: Vec<_> = channels.into_iter().zip(pairs.into_iter().chain(std::iter::repeat(0))).collect();
+    let image = config.size_2d("image_size", 64)?;
+    let grid = stages.iter().fold(image, |(rows, columns), _| (halved(rows), halved(columns)));
     let head = HeadShape { width: config.size("projection_dim", 256)?, bias: true, activation: None };
     Ok(Architecture {
         family: Family::Tiny,
-        image: config.size_2d("image_size", 64)?,
+        image: ImageShape::Fixed(image.0, image.1),
         stem: StemShape::Convolutions(stages),
-        class_token: false,
+        prefix: 0,
+        positions: PositionShape::Learnt { grid, resized: Resized::Never },
         hidden: config.size("hidden_size", 256)?,
         intermediate: config.size("intermediate_size", 1024)?,
         layers: config.size("num_hidden_layers", 4)?,
         heads: config.size("num_attention_heads", 4)?,
+        mlp: MlpKind::Plain,
         activation: config.activation("hidden_act", "gelu")?,
+        norm: NormKind::Layer,
         norm_eps: config.number("layer_norm_eps", 1e-6)?,
-        qkv_bias: true,
+        biases: Biases::ALL,
         pooling: Pooling::Mean,
         poolings: vec![],
+        attention_pool: None,
         head: Some(head),
         normalized: true,
     })
@@ -53,15 +62,18 @@ pub(super) fn load(
         blocks.push(block(shape, &mut Reader::new(&mut checkpoint, format!("blocks.{i}.")))?);
     }
     let mut read = Reader::new(&mut checkpoint, "");
-    let grid = [shape.tokens(), hidden];
+    let table = [learnt_rows(shape), hidden];
+    let table = read.tensor("position_embedding", &table, &table)?;
     let model = VisionTransformer {
         architecture: shape.clone(),
         stem: Stem::Convolutions(stem(stages, &mut read)?),
-        class_token: None,
-        positions: read.tensor("position_embedding", &grid, &grid)?,
+        patch_norm: None,
+        prefix: None,
+        positions: learnt(shape, &table, 0)?,
         pre_norm: None,
         blocks,
         post_norm: read.norm("norm", hidden)?,
+        pool: None,
         head: Some(read.linear("projection", shape.width(), hidden, true)?),
     };
     checkpoint.finish(|_| false)?;
@@ -88,10 +100,9 @@ fn block(shape: &Architecture, read: &mut Reader<'_>) -> Result<Block> {
     let (hidden, middle) = (shape.hidden, shape.intermediate);
     Ok(Block {
         norm1: read.norm("norm1", hidden)?,
-        qkv: read.linear("qkv", 3 * hidden, hidden, shape.qkv_bias)?,
+        qkv: read.linear("qkv", 3 * hidden, hidden, true)?,
         out: read.linear("proj", hidden, hidden, true)?,
         norm2: read.norm("norm2", hidden)?,
-        fc1: read.linear("fc1", middle, hidden, true)?,
-        fc2: read.linear("fc2", hidden, middle, true)?,
+        mlp: read.mlp(["fc1", "fc2"], middle, hidden, true)?,
     })
 }

@@ -1,4 +1,5 @@
-//! `ViT`, from a bare `ViTModel` checkpoint or one with a classifier, which is left unread.
+//! `ViT`, from a bare `ViTModel` checkpoint or one with a classifier, which is left unread, and `DeiT`, which has one
+//! token more before its patches.
 //!
 //! The embedding is `pooler_output` where the checkpoint has a pooler, as in `transformers`, and else the class token
 //! after the last norm.
@@ -6,50 +7,67 @@
 use imbed_core::{Result, options::Pooling};
 use serde_json::Value;
 
-use super::{config::Config, no_such_pooling, reader::Reader};
+use super::{
+    chosen,
+    config::Config,
+    learnt, learnt_rows,
+    reader::{Reader, rows, slice, sum},
+};
 use crate::{
-    architecture::{Architecture, Family, HeadShape, StemShape},
-    model::{Block, Linear, Stem, VisionTransformer},
+    architecture::{
+        Architecture, Biases, Family, HeadShape, ImageShape, MlpKind, NormKind, PositionShape, Resized, StemShape,
+    },
+    interpolate::Resample,
+    model::{Block, VisionTransformer},
     weights::Checkpoint,
 };
 
-/// Reads a config; absent keys have the defaults of `ViTConfig`.
+/// What the tensors of a checkpoint with a classifier start with.
+fn name(family: Family) -> &'static str {
+    if family == Family::Deit { "deit." } else { "vit." }
+}
+
+/// Reads a config; absent keys have the defaults of `ViTConfig` and `DeiTConfig`, which are the same.
 pub(super) fn describe(
     config: &Value,
+    family: Family,
     has_tensor: &dyn Fn(&str) -> bool,
     pooling: Option<Pooling>,
 ) -> Result<Architecture> {
     let config = Config(config);
     config.require_rgb()?;
     let mut poolings = vec![Pooling::Cls, Pooling::Mean];
-    if has_tensor("pooler.dense.weight") || has_tensor("vit.pooler.dense.weight") {
+    let pooler = "pooler.dense.weight";
+    if has_tensor(pooler) || has_tensor(&format!("{}{pooler}", name(family))) {
         poolings.insert(0, Pooling::Pooler);
     }
-    let pooling = pooling.unwrap_or(poolings[0]);
-    if !poolings.contains(&pooling) {
-        return Err(no_such_pooling("this checkpoint, which has no pooler", pooling, &poolings));
-    }
+    let pooling = chosen("this checkpoint, which has no pooler", pooling, &poolings)?;
     let hidden = config.size("hidden_size", 768)?;
     let pooler = HeadShape {
         width: config.size("pooler_output_size", hidden)?,
         bias: true,
         activation: Some(config.activation("pooler_act", "tanh")?),
     };
-    let (height, width) = config.size_2d("patch_size", 16)?;
+    let (image, patch, grid) = config.patches((224, 16))?;
     Ok(Architecture {
-        family: Family::Vit,
-        image: config.size_2d("image_size", 224)?,
-        stem: StemShape::Patches(height, width),
-        class_token: true,
+        family,
+        image: ImageShape::Fixed(image.0, image.1),
+        stem: StemShape::Patches(patch.0, patch.1),
+        // The class token, and DeiT's for distillation.
+        prefix: if family == Family::Deit { 2 } else { 1 },
+        positions: PositionShape::Learnt { grid, resized: Resized::WhenAsked(Resample::Bicubic) },
         hidden,
         intermediate: config.size("intermediate_size", 3072)?,
         layers: config.size("num_hidden_layers", 12)?,
         heads: config.size("num_attention_heads", 12)?,
+        mlp: MlpKind::Plain,
         activation: config.activation("hidden_act", "gelu")?,
+        norm: NormKind::Layer,
         norm_eps: config.number("layer_norm_eps", 1e-12)?,
-        qkv_bias: config.flag("qkv_bias", true)?,
+        biases: Biases::with_qkv(config.flag("qkv_bias", true)?),
         pooling,
         poolings,
+        attention_pool: None,
         head: (pooling == Pooling::Pooler).then_some(pooler),
         normalized: false,
     })
@@ -58,30 +76,33 @@ pub(super) fn describe(
 /// Reads the encoder's tensors, and the pooler's where the pooling needs them.
 pub(super) fn load(
     shape: &Architecture,
-    (height, width): (usize, usize),
+    patch: (usize, usize),
     mut checkpoint: Checkpoint,
 ) -> Result<VisionTransformer> {
-    let prefix = if checkpoint.contains("vit.embeddings.cls_token") { "vit." } else { "" };
+    let name = name(shape.family);
+    let prefix = if checkpoint.contains(&format!("{name}embeddings.cls_token")) { name } else { "" };
     let hidden = shape.hidden;
     let mut blocks = Vec::new();
     for i in 0..shape.layers {
         blocks.push(block(shape, &mut Reader::new(&mut checkpoint, format!("{prefix}encoder.layer.{i}.")))?);
     }
     let mut read = Reader::new(&mut checkpoint, prefix);
-    let (stored, flat) = ([hidden, 3, height, width], [hidden, 3 * height * width]);
-    let patches = Linear {
-        weight: read.tensor("embeddings.patch_embeddings.projection.weight", &stored, &flat)?,
-        bias: Some(read.vector("embeddings.patch_embeddings.projection.bias", hidden)?),
-    };
-    let tokens = shape.tokens();
+    let tokens = shape.prefix + learnt_rows(shape);
+    let table = read.tensor("embeddings.position_embeddings", &[1, tokens, hidden], &[tokens, hidden])?;
+    let mut before = read.tensor("embeddings.cls_token", &[1, 1, hidden], &[1, hidden])?;
+    if shape.family == Family::Deit {
+        before = rows(&before, &read.tensor("embeddings.distillation_token", &[1, 1, hidden], &[1, hidden])?)?;
+    }
     let model = VisionTransformer {
         architecture: shape.clone(),
-        stem: Stem::Patches(patches),
-        class_token: Some(read.tensor("embeddings.cls_token", &[1, 1, hidden], &[hidden])?),
-        positions: read.tensor("embeddings.position_embeddings", &[1, tokens, hidden], &[tokens, hidden])?,
+        stem: read.patches("embeddings.patch_embeddings.projection", hidden, patch, true)?,
+        patch_norm: None,
+        prefix: Some(sum(&before, &slice(&table, 0, shape.prefix)?)?),
+        positions: learnt(shape, &table, shape.prefix)?,
         pre_norm: None,
         blocks,
         post_norm: read.norm("layernorm", hidden)?,
+        pool: None,
         head: match shape.head {
             Some(head) => Some(read.linear("pooler.dense", head.width, hidden, head.bias)?),
             None => None,
@@ -89,22 +110,27 @@ pub(super) fn load(
     };
     checkpoint.finish(|name| {
         let name = name.strip_prefix(prefix).unwrap_or(name);
-        ["classifier.", "decoder.", "pooler.dense."].iter().any(|head| name.starts_with(head))
+        ["classifier.", "cls_classifier.", "distillation_classifier.", "decoder.", "pooler.dense."]
+            .iter()
+            .any(|head| name.starts_with(head))
             || name == "embeddings.mask_token"
     })?;
     Ok(model)
 }
 
 fn block(shape: &Architecture, read: &mut Reader<'_>) -> Result<Block> {
-    let (hidden, middle) = (shape.hidden, shape.intermediate);
-    let qkv = ["attention.attention.query", "attention.attention.key", "attention.attention.value"];
+    let (hidden, middle, biases) = (shape.hidden, shape.intermediate, shape.biases);
+    let qkv = [
+        ("attention.attention.query", biases.query),
+        ("attention.attention.key", biases.key),
+        ("attention.attention.value", biases.value),
+    ];
     Ok(Block {
         norm1: read.norm("layernorm_before", hidden)?,
-        qkv: read.stacked(qkv, hidden, shape.qkv_bias)?,
+        qkv: read.stacked(&qkv, hidden, hidden)?,
         out: read.linear("attention.output.dense", hidden, hidden, true)?,
         norm2: read.norm("layernorm_after", hidden)?,
-        fc1: read.linear("intermediate.dense", middle, hidden, true)?,
-        fc2: read.linear("output.dense", hidden, middle, true)?,
+        mlp: read.mlp(["intermediate.dense", "output.dense"], middle, hidden, true)?,
     })
 }
 
@@ -117,12 +143,18 @@ mod tests {
     #[test]
     fn the_pooler_is_the_default_where_there_is_one_and_an_error_where_there_is_none() {
         let config = json!({"model_type": "vit"});
-        let with = describe(&config, &|name| name == "pooler.dense.weight", None).unwrap();
+        let with = describe(&config, Family::Vit, &|name| name == "pooler.dense.weight", None).unwrap();
         assert_eq!(with.poolings, [Pooling::Pooler, Pooling::Cls, Pooling::Mean]);
         assert_eq!(with.pooling, Pooling::Pooler);
-        let without = describe(&config, &|_| false, None).unwrap();
+        let without = describe(&config, Family::Vit, &|_| false, None).unwrap();
         assert_eq!(without.pooling, Pooling::Cls);
-        let error = describe(&config, &|_| false, Some(Pooling::Pooler)).unwrap_err();
+        let error = describe(&config, Family::Vit, &|_| false, Some(Pooling::Pooler)).unwrap_err();
         assert!(error.hint_text().unwrap().contains("cls, mean"), "{error}");
+    }
+
+    #[test]
+    fn deit_has_a_token_more() {
+        let deit = describe(&json!({"model_type": "deit"}), Family::Deit, &|_| false, None).unwrap();
+        assert_eq!(deit.tokens((224, 224)), 198);
     }
 }

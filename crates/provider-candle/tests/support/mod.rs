@@ -11,8 +11,28 @@ use imbed_core::{
 use imbed_provider_candle::CandleProvider;
 use safetensors::SafeTensors;
 
-/// Every checkpoint of the fixtures, made by `xtask/fixtures/make.py`.
-pub(crate) const CHECKPOINTS: [&str; 5] = ["clip", "clip-vision-f16", "clip-vision-bare", "vit", "vit-bf16-sharded"];
+/// Every checkpoint of the fixtures whose images have one size, made by `xtask/fixtures/make.py`.
+pub(crate) const CHECKPOINTS: [&str; 16] = [
+    "clip",
+    "clip-vision-f16",
+    "clip-vision-bare",
+    "metaclip2",
+    "siglip",
+    "siglip-bare",
+    "vit",
+    "vit-bf16-sharded",
+    "deit",
+    "dinov2",
+    "dinov2-swiglu",
+    "dinov2-registers",
+    "dinov3",
+    "dinov3-gated",
+    "aimv2-lit",
+    "aimv2-native",
+];
+
+/// The checkpoint that reads images in their own proportions.
+pub(crate) const RAGGED: &str = "siglip2-naflex";
 
 /// The path of a fixture.
 pub(crate) fn fixture(name: &str) -> PathBuf {
@@ -56,9 +76,30 @@ impl Golden {
 
     /// The images after resize and crop.
     pub(crate) fn pixels(&self) -> PixelBatch {
+        self.named_pixels("pixels")
+    }
+
+    /// The images called `name`.
+    pub(crate) fn named_pixels(&self, name: &str) -> PixelBatch {
         let file = SafeTensors::deserialize(&self.bytes).unwrap();
-        let tensor = file.tensor("pixels").unwrap();
+        let tensor = file.tensor(name).unwrap();
         PixelBatch::from_vec(tensor.data().to_vec(), tensor.shape()[1], tensor.shape()[2]).unwrap()
+    }
+
+    /// The images `pixels.0`, `pixels.1` and so on, each of its own size.
+    pub(crate) fn ragged_pixels(&self) -> PixelBatch {
+        let file = SafeTensors::deserialize(&self.bytes).unwrap();
+        let mut batch = PixelBatch::ragged(0);
+        while let Ok(tensor) = file.tensor(&format!("pixels.{}", batch.len())) {
+            batch.push(tensor.data(), tensor.shape()[0], tensor.shape()[1]);
+        }
+        batch
+    }
+
+    /// The sides of the other square images that there are vectors for.
+    pub(crate) fn sides(&self) -> Vec<u32> {
+        let file = SafeTensors::deserialize(&self.bytes).unwrap();
+        file.names().iter().filter_map(|name| name.strip_prefix("embedding.")?.parse().ok()).collect()
     }
 
     /// The vectors called `name`, if there are any.
