@@ -8,6 +8,8 @@ use super::{Architecture, ImageShape, PositionShape, Resized, StemShape};
 const MOST: usize = 1 << 16;
 /// Tokens of one image: the scores of one attention head are the square of it, 4 GiB of f32 here.
 const MOST_TOKENS: usize = 1 << 15;
+/// Numbers of one block's relative positions, which are kept for all pairs of tokens: 256 MiB of f32.
+const MOST_SCORES: usize = 1 << 26;
 
 impl Architecture {
     /// Refuses what could not be computed, naming the numbers that do not fit.
@@ -93,6 +95,12 @@ impl Architecture {
             }
             PositionShape::Waves => (!self.hidden.is_multiple_of(4))
                 .then(|| format!("hidden_size {} is not a multiple of 4, as its positions need", self.hidden)),
+            PositionShape::Relative => {
+                let square = tokens * tokens * self.heads;
+                (square > MOST_SCORES || matches!(self.image, ImageShape::Patches(_))).then(|| {
+                    format!("relative positions of {tokens} tokens and {} heads cannot be computed", self.heads)
+                })
+            }
             PositionShape::Rotary { theta } => {
                 if !theta.is_finite() || theta <= 0.0 {
                     return Some(format!("rope_theta {theta} is not a positive number"));
