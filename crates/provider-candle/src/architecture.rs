@@ -307,7 +307,15 @@ pub(crate) mod tests {
         };
         assert_eq!(kind(oblong, true).unwrap_err(), ErrorKind::BadOption);
         assert!(
-            kind(Architecture { positions: PositionShape::Rotary { theta: 100.0 }, ..clip.clone() }, false).is_ok()
+            kind(
+                Architecture {
+                    family: Family::Dinov3,
+                    positions: PositionShape::Rotary { theta: 100.0 },
+                    ..clip.clone()
+                },
+                false
+            )
+            .is_ok()
         );
         let patches = Architecture { image: ImageShape::Patches(256), ..clip };
         assert_eq!(kind(patches, true).unwrap_err(), ErrorKind::BadOption);

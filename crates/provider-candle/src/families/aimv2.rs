@@ -78,7 +78,7 @@ pub(super) fn load(
             let table = [learnt_rows(shape), hidden];
             learnt(shape, &read.tensor("embeddings.position_embedding.weight", &table, &table)?, 0)?
         }
-        _ => Positions::Waves,
+        PositionShape::Waves | PositionShape::Rotary { .. } | PositionShape::Relative => Positions::Waves,
     };
     let mut model = VisionTransformer {
         architecture: shape.clone(),
