@@ -29,6 +29,8 @@ pub(crate) enum Family {
     Dinov2,
     /// `dinov3_vit`.
     Dinov3,
+    /// `beit`.
+    Beit,
     /// `aimv2` and its vision tower.
     Aimv2,
     /// `imbed_tiny`, the built-in model.
@@ -109,6 +111,9 @@ pub(crate) enum PositionShape {
     Waves,
     /// Queries and keys of the patches are turned by angles that their places give, as `DINOv3` does.
     Rotary { theta: f64 },
+    /// A learnt number for each distance between two patches of the model's own grid is added to each head's scores, as
+    /// `BEiT` does.
+    Relative,
 }
 
 /// What becomes of learnt positions where the image has another grid.
@@ -224,7 +229,7 @@ impl Architecture {
             return Ok(self);
         }
         let (may, square) = match self.positions {
-            PositionShape::Learnt { resized: Resized::Never, .. } => (false, true),
+            PositionShape::Learnt { resized: Resized::Never, .. } | PositionShape::Relative => (false, true),
             PositionShape::Learnt { grid, resized: Resized::WhenAsked(_) } => (asked, grid.0 == grid.1),
             PositionShape::Learnt { grid, resized: Resized::Always(_) } => (true, grid.0 == grid.1),
             PositionShape::Waves | PositionShape::Rotary { .. } => (true, true),
@@ -302,7 +307,15 @@ pub(crate) mod tests {
         };
         assert_eq!(kind(oblong, true).unwrap_err(), ErrorKind::BadOption);
         assert!(
-            kind(Architecture { positions: PositionShape::Rotary { theta: 100.0 }, ..clip.clone() }, false).is_ok()
+            kind(
+                Architecture {
+                    family: Family::Dinov3,
+                    positions: PositionShape::Rotary { theta: 100.0 },
+                    ..clip.clone()
+                },
+                false
+            )
+            .is_ok()
         );
         let patches = Architecture { image: ImageShape::Patches(256), ..clip };
         assert_eq!(kind(patches, true).unwrap_err(), ErrorKind::BadOption);

@@ -4,6 +4,7 @@
 //! `docs/models.md` tells the steps.
 
 mod aimv2;
+mod beit;
 mod clip;
 mod config;
 mod dinov2;
@@ -40,6 +41,7 @@ const MODEL_TYPES: &[(&str, Family)] = &[
     ("dinov2", Family::Dinov2),
     ("dinov2_with_registers", Family::Dinov2),
     ("dinov3_vit", Family::Dinov3),
+    ("beit", Family::Beit),
     ("aimv2", Family::Aimv2),
     ("aimv2_vision_model", Family::Aimv2),
     ("imbed_tiny", Family::Tiny),
@@ -69,6 +71,7 @@ pub(crate) fn describe(
         Family::Vit | Family::Deit => vit::describe(config, *family, has_tensor, pooling),
         Family::Dinov2 => dinov2::describe(config, pooling),
         Family::Dinov3 => dinov3::describe(config, pooling),
+        Family::Beit => beit::describe(config, pooling),
         Family::Aimv2 => aimv2::describe(config, pooling),
         Family::Tiny => tiny::describe(config, pooling),
     }?;
@@ -91,6 +94,7 @@ pub(crate) fn load(architecture: &Architecture, checkpoint: Checkpoint) -> Resul
         Family::Vit | Family::Deit => vit::load(shape, patch, checkpoint),
         Family::Dinov2 => dinov2::load(shape, patch, checkpoint),
         Family::Dinov3 => dinov3::load(shape, patch, checkpoint),
+        Family::Beit => beit::load(shape, patch, checkpoint),
         Family::Aimv2 => aimv2::load(shape, patch, checkpoint),
         Family::Tiny => Err(Error::new(ErrorKind::Internal, "imbed/tiny cannot have a stem of patches")),
     }
@@ -100,7 +104,7 @@ pub(crate) fn load(architecture: &Architecture, checkpoint: Checkpoint) -> Resul
 fn learnt_rows(shape: &Architecture) -> usize {
     match shape.positions {
         PositionShape::Learnt { grid: (rows, columns), .. } => rows * columns,
-        PositionShape::Waves | PositionShape::Rotary { .. } => 0,
+        PositionShape::Waves | PositionShape::Rotary { .. } | PositionShape::Relative => 0,
     }
 }
 
@@ -174,6 +178,9 @@ mod tests {
             let mut config = json!({"model_type": model_type});
             if *family == Family::Tiny {
                 config["stem_channels"] = json!([32, 256]);
+            }
+            if *family == Family::Beit {
+                config["use_relative_position_bias"] = json!(true);
             }
             let shape = describe(&config, &|_| false, None).unwrap_or_else(|e| panic!("{model_type}: {e}"));
             assert_eq!(shape.family, *family);

@@ -25,10 +25,12 @@ pub(crate) struct VisionTransformer {
     /// The blocks, first to last.
     pub(crate) blocks: Vec<Block>,
     /// After the last block, on each token that the pooling reads.
-    pub(crate) post_norm: Norm,
+    pub(crate) post_norm: Option<Norm>,
     /// How the tokens become one, where a learnt query does it.
     pub(crate) pool: Option<AttentionPool>,
-    /// After the pooling.
+    /// After the pooling; `BEiT` has one.
+    pub(crate) pooled_norm: Option<Norm>,
+    /// After the pooling and its norm.
     pub(crate) head: Option<Linear>,
 }
 
@@ -68,6 +70,8 @@ pub(crate) struct Block {
     pub(crate) norm1: Norm,
     /// Queries, keys and values in this order: the weight is `[3 * hidden, hidden]`.
     pub(crate) qkv: Linear,
+    /// Added to the scores of each head, query and key, `[heads, tokens, tokens]`.
+    pub(crate) scores: Option<Tensor>,
     /// After attention.
     pub(crate) out: Linear,
     /// Before the MLP.

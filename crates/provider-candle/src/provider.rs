@@ -20,7 +20,7 @@ impl Provider for CandleProvider {
     }
 
     fn summary(&self) -> &'static str {
-        "local CLIP and ViT checkpoints and the built-in imbed/tiny, in pure Rust"
+        "local CLIP, SigLIP, DINO, ViT and AIMv2 checkpoints and the built-in imbed/tiny, in pure Rust"
     }
 
     fn is_local(&self) -> bool {

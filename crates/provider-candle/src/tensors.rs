@@ -75,8 +75,10 @@ impl TensorModel {
             x = (&x + attention(block, &normed(&x, &block.norm1, shape)?, shape.heads, frame.rotary.as_ref())?)?;
             x = (&x + mlp(&block.mlp, &normed(&x, &block.norm2, shape)?, shape)?)?;
         }
-        let x = normed(&x, &self.model.post_norm, shape)?;
-        let pooled = match (&self.model.pool, shape.pooling) {
+        if let Some(norm) = &self.model.post_norm {
+            x = normed(&x, norm, shape)?;
+        }
+        let mut pooled = match (&self.model.pool, shape.pooling) {
             (Some(pool), _) => attention_pool(pool, &x, shape)?,
             (None, Pooling::Mean) => {
                 let patches = shape.tokens(image) - shape.prefix;
@@ -84,6 +86,9 @@ impl TensorModel {
             }
             (None, Pooling::Cls | Pooling::Pooler) => x.narrow(1, 0, 1)?.squeeze(1)?,
         };
+        if let Some(norm) = &self.model.pooled_norm {
+            pooled = normed(&pooled, norm, shape)?;
+        }
         finished(shape, self.model.head.as_ref(), &pooled)?.flatten_all()?.to_vec1()
     }
 
@@ -102,7 +107,7 @@ impl TensorModel {
                 let all = |start: f32, numbers: Vec<f32>| [vec![start; prefix * half], numbers].concat();
                 Some((tensor(all(1.0, cos), half)?, tensor(all(0.0, sin), half)?))
             }
-            PositionShape::Learnt { .. } | PositionShape::Waves => None,
+            PositionShape::Learnt { .. } | PositionShape::Waves | PositionShape::Relative => None,
         };
         Ok(Frame { positions, rotary })
     }
@@ -162,7 +167,10 @@ fn attention(block: &Block, x: &Tensor, heads: usize, rotary: Option<&(Tensor, T
     if let Some(rotary) = rotary {
         (q, k) = (turned(&q, rotary)?, turned(&k, rotary)?);
     }
-    let scores = (q.matmul(&k.transpose(2, 3)?.contiguous()?)? / (size as f64).sqrt())?;
+    let mut scores = (q.matmul(&k.transpose(2, 3)?.contiguous()?)? / (size as f64).sqrt())?;
+    if let Some(more) = &block.scores {
+        scores = scores.broadcast_add(more)?;
+    }
     let answers = softmax_last_dim(&scores)?.matmul(&v)?;
     linear(&answers.transpose(1, 2)?.reshape((images, tokens, hidden))?, &block.out)
 }
@@ -288,7 +296,7 @@ mod tests {
         for name in ["siglip", "siglip-bare", "deit", "dinov2", "dinov2-swiglu", "dinov2-registers"] {
             assert_close(&fixture(name), None, DType::F32, 1e-5);
         }
-        for name in ["dinov3", "dinov3-gated", "aimv2-lit", "aimv2-native"] {
+        for name in ["dinov3", "dinov3-gated", "beit", "beit-shared", "aimv2-lit", "aimv2-native"] {
             assert_close(&fixture(name), None, DType::F32, 1e-5);
         }
     }

@@ -65,6 +65,32 @@ fn a_vision_model_without_projection_is_read_with_the_prefix_and_without() {
 }
 
 #[test]
+fn a_classifier_beside_the_encoder_changes_nothing() {
+    let classifier = || vec![("classifier.weight", vec![10, 28]), ("classifier.bias", vec![10])];
+    let distilled = vec![("cls_classifier.weight", vec![10, 28]), ("distillation_classifier.weight", vec![10, 28])];
+    for (name, prefix, more) in [
+        ("dinov2", "dinov2.", classifier()),
+        ("dinov2-registers", "dinov2_with_registers.", classifier()),
+        ("beit", "beit.", classifier()),
+        ("deit", "deit.", distilled),
+    ] {
+        let folder = rewritten(name, |tensor| format!("{prefix}{tensor}"), &more, |_| ());
+        assert_eq!(vectors(folder.path(), name), vectors(&fixture(name), name), "{name}");
+    }
+}
+
+#[test]
+fn the_spellings_of_transformers_5_are_read() {
+    let inside = |name: &str| if name.starts_with("layer.") { format!("model.{name}") } else { name.to_owned() };
+    let folder = rewritten("dinov3", inside, &[], |_| ());
+    assert_eq!(vectors(folder.path(), "dinov3"), vectors(&fixture("dinov3"), "dinov3"));
+    for name in ["siglip-bare", "aimv2-native"] {
+        let folder = rewritten(name, |tensor| format!("vision_model.{tensor}"), &[], |_| ());
+        assert_eq!(vectors(folder.path(), name), vectors(&fixture(name), name), "{name}");
+    }
+}
+
+#[test]
 fn a_clip_saved_by_an_older_transformers_is_read() {
     // transformers 4 wrote the number type under another name, nulls, and constant position numbers.
     let more =

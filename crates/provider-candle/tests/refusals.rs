@@ -174,6 +174,7 @@ fn an_image_size_that_the_model_cannot_read_is_refused() {
     let path = |name: &str| fixture(name).to_str().unwrap().to_owned();
     sized("imbed/tiny", 128);
     sized(&path("aimv2-lit"), 48);
+    sized(&path("beit"), 48);
     sized(&path(RAGGED), 64);
     sized(&path("vit-bf16-sharded"), 48);
     // Less than a patch, and more tokens than can be computed.
@@ -206,6 +207,7 @@ fn a_part_of_a_family_that_is_missing_is_named() {
         ("dinov3", ("key_bias", json!(true)), "layer.0.attention.k_proj.bias"),
         ("aimv2-native", ("use_head", json!(true)), "head.cls_token"),
         ("siglip-bare", ("vision_use_head", json!(true)), "head.probe"),
+        ("beit", ("num_hidden_layers", json!(3)), "encoder.layer.2."),
         ("deit", ("num_hidden_layers", json!(4)), "encoder.layer.2."),
     ] {
         let folder = copy_of(name);
@@ -241,6 +243,9 @@ fn a_descriptor_that_was_tampered_with_is_refused() {
         ("dinov2", "positions", json!({"learnt": {"grid": [0, 7], "resized": {"always": "bicubic"}}})),
         ("dinov3", "positions", json!({"rotary": {"theta": -1.0}})),
         ("dinov3", "heads", json!(16)),
+        ("dinov2", "prefix", json!(0)),
+        ("clip", "mlp", json!("gated")),
+        ("aimv2-lit", "norm", json!("layer")),
         ("siglip", "pooling", json!("cls")),
         ("siglip", "attention_pool", json!(null)),
         (RAGGED, "image", json!({"patches": 1 << 20})),

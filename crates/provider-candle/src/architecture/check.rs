@@ -2,12 +2,14 @@
 
 use imbed_core::{Error, ErrorKind, Result, options::Pooling};
 
-use super::{Architecture, ImageShape, PositionShape, Resized, StemShape};
+use super::{Architecture, Family, ImageShape, MlpKind, NormKind, PositionShape, Resized, StemShape};
 
 /// Far above any published model, and low enough that no product of two overflows.
 const MOST: usize = 1 << 16;
 /// Tokens of one image: the scores of one attention head are the square of it, 4 GiB of f32 here.
 const MOST_TOKENS: usize = 1 << 15;
+/// Numbers of one block's relative positions, which are kept for all pairs of tokens: 256 MiB of f32.
+const MOST_SCORES: usize = 1 << 26;
 
 impl Architecture {
     /// Refuses what could not be computed, naming the numbers that do not fit.
@@ -16,7 +18,8 @@ impl Architecture {
             .sizes()
             .or_else(|| self.stem_problem())
             .or_else(|| self.position_problem())
-            .or_else(|| self.pooling_problem());
+            .or_else(|| self.pooling_problem())
+            .or_else(|| self.family_problem());
         match problem {
             None => Ok(self),
             Some(message) => {
@@ -93,6 +96,12 @@ impl Architecture {
             }
             PositionShape::Waves => (!self.hidden.is_multiple_of(4))
                 .then(|| format!("hidden_size {} is not a multiple of 4, as its positions need", self.hidden)),
+            PositionShape::Relative => {
+                let square = tokens * tokens * self.heads;
+                (square > MOST_SCORES || matches!(self.image, ImageShape::Patches(_))).then(|| {
+                    format!("relative positions of {tokens} tokens and {} heads cannot be computed", self.heads)
+                })
+            }
             PositionShape::Rotary { theta } => {
                 if !theta.is_finite() || theta <= 0.0 {
                     return Some(format!("rope_theta {theta} is not a positive number"));
@@ -102,6 +111,39 @@ impl Architecture {
                     .then(|| format!("attention heads of {size} numbers are not a multiple of 4, as rotation needs"))
             }
         }
+    }
+
+    /// A family's file reads the tensors of its own parts: another's would be missing, or left out without a word.
+    fn family_problem(&self) -> Option<String> {
+        use Family::{Aimv2, Beit, Clip, Deit, Dinov2, Dinov3, Siglip, Siglip2, Tiny, Vit};
+        let family = self.family;
+        let prefix = match family {
+            Siglip | Siglip2 | Aimv2 | Tiny => self.prefix == 0,
+            Clip | Vit | Beit => self.prefix == 1,
+            Deit => self.prefix == 2,
+            Dinov2 | Dinov3 => self.prefix >= 1,
+        };
+        let positions = match self.positions {
+            PositionShape::Learnt { .. } => !matches!(family, Dinov3 | Beit),
+            PositionShape::Waves => family == Aimv2,
+            PositionShape::Rotary { .. } => family == Dinov3,
+            PositionShape::Relative => family == Beit,
+        };
+        let mlp = match self.mlp {
+            MlpKind::Plain => family != Aimv2,
+            MlpKind::Gated => matches!(family, Aimv2 | Dinov2 | Dinov3),
+        };
+        let pool = self.attention_pool.is_none_or(|pool| match family {
+            Siglip | Siglip2 => pool.mlp,
+            Aimv2 => !pool.mlp,
+            _ => false,
+        });
+        let norm = (self.norm == NormKind::Rms) == (family == Aimv2);
+        let image = matches!(self.image, ImageShape::Patches(_)) == (family == Siglip2);
+        let parts = [prefix, positions, mlp, pool, norm, image];
+        let names = ["tokens before the patches", "positions", "MLP", "attention pooling", "norm", "image size"];
+        let wrong = names.iter().zip(parts).find(|(_, right)| !right);
+        wrong.map(|(name, _)| format!("{family:?} does not have this {name}"))
     }
 
     fn pooling_problem(&self) -> Option<String> {
@@ -162,10 +204,29 @@ mod tests {
             assert!(Architecture { positions, ..clip_b32() }.checked().is_err(), "{positions:?}");
         }
         assert!(Architecture { positions: rotary(100.0), heads: 128, ..clip_b32() }.checked().is_err());
-        assert!(Architecture { positions: rotary(100.0), ..clip_b32() }.checked().is_ok());
+        let dinov3 = Architecture { family: Family::Dinov3, positions: rotary(100.0), ..clip_b32() };
+        assert!(dinov3.checked().is_ok());
         assert!(Architecture { positions: learnt((8, 8), always), ..clip_b32() }.checked().is_ok());
         let odd = Architecture { hidden: 6, heads: 1, positions: PositionShape::Waves, ..clip_b32() };
         assert!(odd.checked().is_err());
+    }
+
+    #[test]
+    fn parts_of_another_family_are_refused_by_name() {
+        let rms = Architecture { norm: NormKind::Rms, ..clip_b32() }.checked().unwrap_err();
+        assert!(rms.message().contains("Clip does not have this norm"), "{rms}");
+        let pooler = (Pooling::Pooler, Some(AttentionPoolShape { mlp: true }));
+        for wrong in [
+            Architecture { prefix: 2, ..clip_b32() },
+            Architecture { mlp: MlpKind::Gated, ..clip_b32() },
+            Architecture { positions: PositionShape::Waves, ..clip_b32() },
+            Architecture { family: Family::Dinov3, ..clip_b32() },
+            Architecture { pooling: pooler.0, attention_pool: pooler.1, ..clip_b32() },
+            Architecture { image: ImageShape::Patches(49), ..clip_b32() },
+        ] {
+            let told = format!("{wrong:?}");
+            assert!(wrong.checked().unwrap_err().message().contains("does not have this"), "{told}");
+        }
     }
 
     #[test]

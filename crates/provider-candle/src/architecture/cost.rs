@@ -75,7 +75,7 @@ impl Architecture {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::architecture::{PositionShape, Resized, tests::clip_b32};
+    use crate::architecture::{Family, PositionShape, Resized, tests::clip_b32};
 
     #[test]
     fn clip_b32_takes_4_4_billion_multiply_adds_per_image() {
@@ -90,8 +90,13 @@ mod tests {
         let positions = PositionShape::Learnt { grid: (1, 1), resized: Resized::Never };
         let image = ImageShape::Fixed(most, most);
         let largest = Architecture { image, positions, hidden: most, intermediate: most, heads: 1, ..clip_b32() };
-        let largest =
-            Architecture { layers: most, stem: StemShape::Patches(most, most), mlp: MlpKind::Gated, ..largest };
+        let largest = Architecture {
+            layers: most,
+            stem: StemShape::Patches(most, most),
+            family: Family::Dinov2,
+            mlp: MlpKind::Gated,
+            ..largest
+        };
         let largest = largest.checked().unwrap();
         assert!(largest.requirements(0).macs_per_image.is_some());
     }

@@ -25,6 +25,8 @@ pub(super) struct Attention<'a> {
     /// or empty. Keys that are not turned need none, since it would move all scores of a query alike, which softmax does
     /// not see. The values' passes through to the next product, whose bias holds it.
     pub(super) bias: &'a [f32],
+    /// Added to the scores of each head, query and key, `[heads, tokens, tokens]`.
+    pub(super) scores: Option<&'a [f32]>,
     /// How queries and keys are turned.
     pub(super) rotary: Option<&'a Rotary>,
 }
@@ -55,6 +57,10 @@ impl Attention<'_> {
                 Matrix::new(&qkv[hidden + start..], tokens, size, stride)
             };
             multiply(query, keys.transposed(), &mut scratch.scores, tokens, Output::Write, Threads::One);
+            if let Some(scores) = self.scores {
+                let scores = &scores[head * tokens * tokens..];
+                scratch.scores.iter_mut().zip(scores).for_each(|(score, more)| *score += more);
+            }
             Arch::new().dispatch(
                 #[inline(always)]
                 || scratch.scores.chunks_exact_mut(tokens).for_each(softmax),
@@ -122,7 +128,7 @@ mod tests {
     #[test]
     fn a_query_that_matches_one_key_returns_its_value() {
         // Two heads of two numbers; three tokens. Each head's query of token 0 points at another token's key.
-        let shape = Attention { tokens: 3, hidden: 4, heads: 2, queries: 1, bias: &[], rotary: None };
+        let shape = Attention { tokens: 3, hidden: 4, heads: 2, queries: 1, bias: &[], scores: None, rotary: None };
         let q = [[50.0, 0.0, 0.0, 50.0], [0.0; 4], [0.0; 4]];
         let k = [[0.0; 4], [9.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 9.0]];
         let v = [[7.0; 4], [1.0, 2.0, 7.0, 7.0], [7.0, 7.0, 3.0, 4.0]];
@@ -137,7 +143,7 @@ mod tests {
         let qkv: Vec<f32> = (0..4 * 12).map(|i| ((i * 29) % 17) as f32 / 8.0 - 1.0).collect();
         let rotary = Rotary::new((4, 1), 4, 100.0, 0);
         let answers = |bias: &[f32], rotary| {
-            let shape = Attention { tokens: 4, hidden: 4, heads: 1, queries: 4, bias, rotary };
+            let shape = Attention { tokens: 4, hidden: 4, heads: 1, queries: 4, bias, scores: None, rotary };
             let mut out = [0.0; 16];
             shape.apply(&qkv, &mut out);
             out
@@ -146,6 +152,19 @@ mod tests {
         assert_eq!(answers(&none, None), answers(&keys, None));
         assert_ne!(answers(&none, Some(&rotary)), answers(&keys, Some(&rotary)));
         assert_eq!(answers(&none, Some(&rotary)), answers(&[], Some(&rotary)));
+    }
+
+    #[test]
+    fn what_is_added_to_the_scores_is_its_heads_own() {
+        let qkv: Vec<f32> = (0..2 * 6).map(|i| i as f32 / 8.0).collect();
+        let far = -1e4;
+        // The first head reads the second token alone, the second head the first.
+        let scores = [[far, 0.0, far, 0.0], [0.0, far, 0.0, far]].concat();
+        let shape =
+            Attention { tokens: 2, hidden: 2, heads: 2, queries: 2, bias: &[], scores: Some(&scores), rotary: None };
+        let mut out = [0.0; 4];
+        shape.apply(&qkv, &mut out);
+        assert_eq!(out, [10.0 / 8.0, 5.0 / 8.0, 10.0 / 8.0, 5.0 / 8.0]);
     }
 
     #[test]

@@ -41,8 +41,9 @@ pub(crate) struct CpuModel {
     frames: PerSize<Frame>,
     pre_norm: Option<Norm>,
     blocks: Vec<Block>,
-    post_norm: Norm,
+    post_norm: Option<Norm>,
     pool: Option<AttentionPool>,
+    pooled_norm: Option<Norm>,
     head: Option<Linear>,
     workspaces: Workspaces,
 }
@@ -87,7 +88,8 @@ impl CpuModel {
             pre_norm: model.pre_norm.map(|n| norm(&n, &shape)).transpose()?,
             // One by one, so that no more than one block is in memory twice.
             blocks: blocks.into_iter().map(|b| block(&b, &shape)).collect::<Result<_>>()?,
-            post_norm: norm(&model.post_norm, &shape)?,
+            post_norm: model.post_norm.map(|n| norm(&n, &shape)).transpose()?,
+            pooled_norm: model.pooled_norm.map(|n| norm(&n, &shape)).transpose()?,
             pool: model.pool.map(|p| pool(&p, &shape)).transpose()?,
             head: model.head.map(|head| linear(&head)).transpose()?,
             shape,
@@ -127,7 +129,7 @@ impl CpuModel {
             PositionShape::Rotary { theta } => {
                 Some(Rotary::new(grid, self.shape.head_size(), theta, self.shape.prefix))
             }
-            PositionShape::Learnt { .. } | PositionShape::Waves => None,
+            PositionShape::Learnt { .. } | PositionShape::Waves | PositionShape::Relative => None,
         };
         Frame { image, tokens: self.shape.tokens(image), start, rotary }
     }
@@ -152,7 +154,13 @@ impl CpuModel {
         let Workspace { stream, narrow, wide, .. } = workspace;
         let rows = images * kept * hidden;
         let pooled = images * hidden;
-        self.post_norm.apply(sized(stream, rows), bias, sized(narrow, rows));
+        let (tokens_in, tokens_out) = (sized(stream, rows), sized(narrow, rows));
+        if let Some(norm) = &self.post_norm {
+            norm.apply(tokens_in, bias, tokens_out);
+        } else {
+            tokens_out.copy_from_slice(tokens_in);
+            tokens_out.chunks_exact_mut(hidden).for_each(|row| add(row, bias.unwrap_or_default()));
+        }
         if let Some(pool) = &self.pool {
             let pooled = sized(stream, pooled);
             pool.apply(&narrow[..rows], tokens, wide, &mut workspace.spare, pooled);
@@ -160,6 +168,9 @@ impl CpuModel {
         } else if self.shape.pooling == Pooling::Mean {
             let pooled = sized(stream, pooled);
             mean(&narrow[..rows], tokens, self.shape.prefix..tokens, hidden, pooled);
+            if let Some(norm) = &self.pooled_norm {
+                norm.apply_in_place(pooled, None);
+            }
             self.finish(pooled, out);
         } else {
             self.finish(&narrow[..pooled], out);
@@ -208,6 +219,7 @@ impl CpuModel {
             heads: self.shape.heads,
             queries: kept,
             bias: &block.qkv.bias,
+            scores: block.scores.as_deref(),
             rotary: frame.rotary.as_ref(),
         };
         let answers = &mut narrow[..images * kept * hidden];

@@ -17,6 +17,8 @@ pub(super) struct Block {
     pub(super) norm1: Norm,
     /// The bias is that of queries and keys alone.
     pub(super) qkv: Linear,
+    /// Added to the scores, `[heads, tokens, tokens]`.
+    pub(super) scores: Option<Vec<f32>>,
     pub(super) out: Linear,
     pub(super) norm2: Norm,
     pub(super) mlp: Mlp,
@@ -61,6 +63,7 @@ pub(super) fn block(block: &model::Block, shape: &Architecture) -> Result<Block>
     Ok(Block {
         norm1: norm(&block.norm1, shape)?,
         qkv,
+        scores: block.scores.as_ref().map(values).transpose()?,
         out,
         norm2: norm(&block.norm2, shape)?,
         mlp: mlp(&block.mlp, shape)?,

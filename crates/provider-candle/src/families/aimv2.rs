@@ -78,7 +78,7 @@ pub(super) fn load(
             let table = [learnt_rows(shape), hidden];
             learnt(shape, &read.tensor("embeddings.position_embedding.weight", &table, &table)?, 0)?
         }
-        PositionShape::Waves | PositionShape::Rotary { .. } => Positions::Waves,
+        PositionShape::Waves | PositionShape::Rotary { .. } | PositionShape::Relative => Positions::Waves,
     };
     let mut model = VisionTransformer {
         architecture: shape.clone(),
@@ -88,8 +88,9 @@ pub(super) fn load(
         positions,
         pre_norm: None,
         blocks,
-        post_norm: read.rms_norm("rms_norm", hidden)?,
+        post_norm: Some(read.rms_norm("rms_norm", hidden)?),
         pool: None,
+        pooled_norm: None,
         head: None,
     };
     if shape.attention_pool.is_some() {
@@ -111,6 +112,7 @@ fn block(shape: &Architecture, read: &mut Reader<'_>) -> Result<Block> {
     Ok(Block {
         norm1: read.rms_norm("rms_norm1", hidden)?,
         qkv: read.stacked(&qkv, hidden, hidden)?,
+        scores: None,
         out: read.linear("attention.out_proj", hidden, hidden, biases.out)?,
         norm2: read.rms_norm("rms_norm2", hidden)?,
         mlp: read.gated_mlp(["ffn.gate_proj", "ffn.up_proj", "ffn.down_proj"], middle, hidden, biases.mlp)?,

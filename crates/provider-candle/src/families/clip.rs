@@ -90,8 +90,9 @@ pub(super) fn load(
         // The spelling of the published checkpoints.
         pre_norm: Some(read.norm("pre_layrnorm", hidden)?),
         blocks,
-        post_norm: read.norm("post_layernorm", hidden)?,
+        post_norm: Some(read.norm("post_layernorm", hidden)?),
         pool: None,
+        pooled_norm: None,
         head: None,
     };
     if let Some(head) = shape.head {
@@ -114,6 +115,7 @@ pub(super) fn block(shape: &Architecture, read: &mut Reader<'_>) -> Result<Block
     Ok(Block {
         norm1: read.norm("layer_norm1", hidden)?,
         qkv: read.stacked(&qkv, hidden, hidden)?,
+        scores: None,
         out: read.linear("self_attn.out_proj", hidden, hidden, true)?,
         norm2: read.norm("layer_norm2", hidden)?,
         mlp: read.mlp(["mlp.fc1", "mlp.fc2"], middle, hidden, true)?,

@@ -94,8 +94,9 @@ pub(super) fn load(
         positions: learnt(shape, &table, 1)?,
         pre_norm: None,
         blocks,
-        post_norm: read.norm("layernorm", hidden)?,
+        post_norm: Some(read.norm("layernorm", hidden)?),
         pool: None,
+        pooled_norm: None,
         head: None,
     };
     checkpoint.finish(|name| {
@@ -125,9 +126,10 @@ fn block(shape: &Architecture, read: &mut Reader<'_>) -> Result<Block> {
     Ok(Block {
         norm1: read.norm("norm1", hidden)?,
         qkv: read.stacked(&qkv, hidden, hidden)?,
-        out: scaled(out, &scales[0])?,
+        scores: None,
+        out: scaled(&out, &scales[0])?,
         norm2: read.norm("norm2", hidden)?,
-        mlp: Mlp { fc1, fc2: scaled(fc2, &scales[1])? },
+        mlp: Mlp { fc1, fc2: scaled(&fc2, &scales[1])? },
     })
 }
 

@@ -81,8 +81,9 @@ pub(super) fn load(
         positions: Positions::Nothing,
         pre_norm: None,
         blocks,
-        post_norm: read.norm("norm", hidden)?,
+        post_norm: Some(read.norm("norm", hidden)?),
         pool: None,
+        pooled_norm: None,
         head: None,
     };
     checkpoint.finish(|name| {
@@ -108,9 +109,10 @@ fn block(shape: &Architecture, read: &mut Reader<'_>) -> Result<Block> {
     Ok(Block {
         norm1: read.norm("norm1", hidden)?,
         qkv: read.stacked(&qkv, hidden, hidden)?,
-        out: scaled(out, &scales[0])?,
+        scores: None,
+        out: scaled(&out, &scales[0])?,
         norm2: read.norm("norm2", hidden)?,
-        mlp: Mlp { fc1, fc2: scaled(fc2, &scales[1])? },
+        mlp: Mlp { fc1, fc2: scaled(&fc2, &scales[1])? },
     })
 }
 

@@ -104,11 +104,11 @@ impl<'a> Reader<'a> {
 }
 
 /// The product with each of its numbers multiplied by that of `scale`: a layer scale joins the product before it.
-pub(super) fn scaled(linear: Linear, scale: &Tensor) -> Result<Linear> {
+pub(super) fn scaled(linear: &Linear, scale: &Tensor) -> Result<Linear> {
     let column = scale.reshape(((), 1));
     let weight =
         column.and_then(|column| linear.weight.broadcast_mul(&column)).map_err(|e| unfit("layer scale", &e))?;
-    let bias = linear.bias.map(|bias| bias * scale).transpose().map_err(|e| unfit("layer scale", &e))?;
+    let bias = linear.bias.as_ref().map(|bias| bias * scale).transpose().map_err(|e| unfit("layer scale", &e))?;
     Ok(Linear { weight, bias })
 }
 

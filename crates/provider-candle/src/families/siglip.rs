@@ -117,8 +117,9 @@ pub(super) fn load(
         positions: learnt(shape, &table, 0)?,
         pre_norm: None,
         blocks,
-        post_norm,
+        post_norm: Some(post_norm),
         pool: pool.transpose()?,
+        pooled_norm: None,
         head: None,
     };
     checkpoint.finish(|name| {

@@ -72,8 +72,9 @@ pub(super) fn load(
         positions: learnt(shape, &table, 0)?,
         pre_norm: None,
         blocks,
-        post_norm: read.norm("norm", hidden)?,
+        post_norm: Some(read.norm("norm", hidden)?),
         pool: None,
+        pooled_norm: None,
         head: Some(read.linear("projection", shape.width(), hidden, true)?),
     };
     checkpoint.finish(|_| false)?;
@@ -101,6 +102,7 @@ fn block(shape: &Architecture, read: &mut Reader<'_>) -> Result<Block> {
     Ok(Block {
         norm1: read.norm("norm1", hidden)?,
         qkv: read.linear("qkv", 3 * hidden, hidden, true)?,
+        scores: None,
         out: read.linear("proj", hidden, hidden, true)?,
         norm2: read.norm("norm2", hidden)?,
         mlp: read.mlp(["fc1", "fc2"], middle, hidden, true)?,

@@ -101,8 +101,9 @@ pub(super) fn load(
         positions: learnt(shape, &table, shape.prefix)?,
         pre_norm: None,
         blocks,
-        post_norm: read.norm("layernorm", hidden)?,
+        post_norm: Some(read.norm("layernorm", hidden)?),
         pool: None,
+        pooled_norm: None,
         head: match shape.head {
             Some(head) => Some(read.linear("pooler.dense", head.width, hidden, head.bias)?),
             None => None,
@@ -128,6 +129,7 @@ fn block(shape: &Architecture, read: &mut Reader<'_>) -> Result<Block> {
     Ok(Block {
         norm1: read.norm("layernorm_before", hidden)?,
         qkv: read.stacked(&qkv, hidden, hidden)?,
+        scores: None,
         out: read.linear("attention.output.dense", hidden, hidden, true)?,
         norm2: read.norm("layernorm_after", hidden)?,
         mlp: read.mlp(["intermediate.dense", "output.dense"], middle, hidden, true)?,

@@ -20,7 +20,8 @@ pub(super) fn to_device(model: VisionTransformer, device: &Device, dtype: DType)
         pre_norm: model.pre_norm.as_ref().map(|n| to.norm(n)).transpose()?,
         // One by one, so that no more than one block is in memory twice.
         blocks: model.blocks.into_iter().map(|b| to.block(&b)).collect::<Result<_>>()?,
-        post_norm: to.norm(&model.post_norm)?,
+        post_norm: model.post_norm.as_ref().map(|n| to.norm(n)).transpose()?,
+        pooled_norm: model.pooled_norm.as_ref().map(|n| to.norm(n)).transpose()?,
         pool: model.pool.as_ref().map(|p| to.pool(p)).transpose()?,
         head: model.head.as_ref().map(|l| to.linear(l)).transpose()?,
         positions: model.positions,
@@ -71,6 +72,7 @@ impl Target<'_> {
         Ok(Block {
             norm1: self.norm(&block.norm1)?,
             qkv: self.linear(&block.qkv)?,
+            scores: self.optional(block.scores.as_ref())?,
             out: self.linear(&block.out)?,
             norm2: self.norm(&block.norm2)?,
             mlp: self.mlp(&block.mlp)?,

@@ -12,7 +12,7 @@ use imbed_provider_candle::CandleProvider;
 use safetensors::SafeTensors;
 
 /// Every checkpoint of the fixtures whose images have one size, made by `xtask/fixtures/make.py`.
-pub(crate) const CHECKPOINTS: [&str; 16] = [
+pub(crate) const CHECKPOINTS: [&str; 18] = [
     "clip",
     "clip-vision-f16",
     "clip-vision-bare",
@@ -27,6 +27,8 @@ pub(crate) const CHECKPOINTS: [&str; 16] = [
     "dinov2-registers",
     "dinov3",
     "dinov3-gated",
+    "beit",
+    "beit-shared",
     "aimv2-lit",
     "aimv2-native",
 ];
