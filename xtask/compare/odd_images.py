@@ -13,8 +13,8 @@ clips samples of more than 8 bits, they are scaled instead, as docs/images.md sa
 """
 
 import argparse
+import io
 import json
-import os
 import pathlib
 import resource
 import subprocess
@@ -23,20 +23,20 @@ import warnings
 import numpy as np
 import PIL
 import transformers
-from PIL import Image, ImageOps, features
+from PIL import Image, ImageCms, ImageOps, features
 from transformers.image_utils import load_image
 
 MEGABYTE = 1 << 20
 
 
-def ours(decoder, path, seconds, megabytes):
+def ours(decoder, path, seconds, megabytes, icc):
     """What the example `decode_rgb` says, and the pixels [H, W, 3] or None."""
 
     def limit():
         resource.setrlimit(resource.RLIMIT_AS, (megabytes * MEGABYTE, megabytes * MEGABYTE))
 
     try:
-        run = subprocess.run([decoder, str(path)], capture_output=True, timeout=seconds, preexec_fn=limit)
+        run = subprocess.run([decoder, *["--icc"][: int(icc)], str(path)], capture_output=True, timeout=seconds, preexec_fn=limit)
     except subprocess.TimeoutExpired:
         return {"kind": "hang", "message": f"no answer within {seconds} s"}, None
     if run.returncode:
@@ -49,7 +49,19 @@ def ours(decoder, path, seconds, megabytes):
     return said, np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
 
 
-def theirs(path):
+def in_srgb(image):
+    """The image by its colour profile, if it has one that ImageCms can use; alpha, which it refuses, is left out before."""
+    if "icc_profile" not in image.info or image.mode not in ("L", "RGB", "RGBA", "CMYK"):
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        opaque = image.convert("RGB") if image.mode == "RGBA" else image
+        return ImageCms.profileToProfile(opaque, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):
+        return image
+
+
+def theirs(path, icc):
     """The format that PIL tells, and the pixels [H, W, 3] or the reason why there are none."""
     name = None
     try:
@@ -59,6 +71,8 @@ def theirs(path):
                 # `convert` would clip at 255.
                 words = np.asarray(ImageOps.exif_transpose(image), np.int64)
                 return name, np.repeat(((words * 255 + 32767) // 65535).astype(np.uint8)[..., None], 3, axis=2)
+            if icc:
+                return name, np.asarray(in_srgb(ImageOps.exif_transpose(image)).convert("RGB"))
         return name, np.asarray(load_image(str(path)))
     except Exception as error:  # PIL raises all sorts for broken files.
         return name, f"{type(error).__name__}: {error}"
@@ -70,13 +84,14 @@ def main():
     parser.add_argument("--decoder", required=True, help="the example decode_rgb, built")
     parser.add_argument("--seconds", type=float, default=20, help="limit of time for each file (20)")
     parser.add_argument("--megabytes", type=int, default=3000, help="limit of address space for each file (3000)")
+    parser.add_argument("--icc", action="store_true", help="use colour profiles: --icc srgb, and ImageCms in PIL")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
 
-    rows, notes, baseline = {}, [], None
+    rows, notes = {}, []
     for path in sorted(p for p in arguments.images.rglob("*") if p.is_file()):
-        said, a = ours(arguments.decoder, path, arguments.seconds, arguments.megabytes)
-        name, b = theirs(path)
+        said, a = ours(arguments.decoder, path, arguments.seconds, arguments.megabytes, arguments.icc)
+        name, b = theirs(path, arguments.icc)
         row = rows.setdefault(said.get("format") or name or "none", [])
         shown = path.relative_to(arguments.images)
         reason = f"{said.get('kind')}: {said.get('message')}"
@@ -112,7 +127,7 @@ def main():
         cells = [name, len(row), *counts, "" if largest is None else f"{largest:.3f}"]
         cells += [f"{max(entry[2] for entry in row) / 1000:.1f}", f"{max(entry[3] for entry in row) / 1024:.0f}"]
         print("| " + " | ".join(map(str, cells)) + " |")
-    for outcome in ["crash", "sizes differ", "differs", "only Pillow", "only imbed", "both refuse"]:
+    for outcome in ["sizes differ", "differs", "only Pillow", "only imbed", "both refuse"]:
         lines = [line for which, line in notes if which == outcome]
         if lines:
             print(f"\n{outcome}:")

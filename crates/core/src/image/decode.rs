@@ -3,9 +3,11 @@
 //! The format is found in the content. The header is read first and held against the [`Limits`]; only then are pixels
 //! allocated. A file that ends too early is an error, as a picture that is half grey would be a wrong answer.
 //!
-//! [`jpeg`] is our own decoder. [`png`](self::png), [`gif`](self::gif), [`webp`], [`tiff`](self::tiff) and [`ico`] drive the usual
-//! crates, but choose frames, lay them over each other and turn samples into colours as PIL does. [`plain`] is all other formats.
+//! [`jpeg`] is our own decoder. [`png`](self::png), [`gif`](self::gif), [`webp`], [`tiff`](self::tiff) and [`ico`] drive the
+//! usual crates, but choose frames, lay them over each other and turn samples into colours as PIL does. [`bmp`] undoes run lengths itself,
+//! and [`plain`] is all other formats.
 
+mod bmp;
 mod canvas;
 mod failure;
 mod frames;
@@ -98,6 +100,7 @@ fn decode_format(bytes: &[u8], format: Format, options: &DecodeOptions) -> Resul
         Format::Tiff => tiff::decode(bytes, options),
         _ if options.frame > 0 => Err(frames::missing(format, options.frame, 1)),
         Format::Jpeg => jpeg::decode(bytes, options),
+        Format::Bmp => bmp::decode(bytes, options),
         Format::Ico => ico::decode(bytes, options),
         _ => plain::decode(bytes, format, options),
     }

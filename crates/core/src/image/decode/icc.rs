@@ -30,7 +30,7 @@ fn converted(image: &Image, profile: &[u8]) -> Option<Image> {
     if profile.color_space != space {
         return None;
     }
-    let (srgb, options) = (ColorProfile::new_srgb(), TransformOptions::default());
+    let (srgb, options) = (ColorProfile::new_srgb(), options());
     let pixels = image.width() as usize * image.height() as usize;
     let samples = match image.samples() {
         Samples::U8(samples) => {
@@ -57,11 +57,16 @@ pub(super) fn is_of_inks(profile: &[u8]) -> bool {
 pub(super) fn inks_to_srgb(inks: &[u8], profile: &[u8]) -> Option<Vec<u8>> {
     let profile = read(profile).filter(|profile| profile.color_space == DataColorSpace::Cmyk)?;
     let mut out = vec![0; inks.len() / 4 * 3];
-    let (srgb, options) = (ColorProfile::new_srgb(), TransformOptions::default());
+    let (srgb, options) = (ColorProfile::new_srgb(), options());
     // Four inks share their layout with RGBA.
     let transform = profile.create_transform_8bit(Layout::Rgba, &srgb, Layout::Rgb, options).ok()?;
     transform.transform(inks, &mut out).ok()?;
     Some(out)
+}
+
+/// As exact as can be: a picture is converted once, and embedded for good.
+fn options() -> TransformOptions {
+    TransformOptions { prefer_fixed_point: false, ..TransformOptions::default() }
 }
 
 fn read(profile: &[u8]) -> Option<ColorProfile> {

@@ -60,8 +60,11 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
         false => Orientation::Upright,
     };
     let mut profile = if options.icc == Icc::Srgb { decoder.profile() } else { None };
-    if profile.as_deref().is_some_and(icc::is_of_inks) {
-        decoder.keep_inks();
+    match &profile {
+        Some(bytes) if icc::is_of_inks(bytes) => drop(decoder.keep_inks()),
+        // A profile for other colours than the picture's has nothing to say of what PIL makes of the inks.
+        Some(_) if decoder.has_inks() => profile = None,
+        _ => {}
     }
     let (width, height) = decoder.size();
     let mut samples = samples(decoder, bytes, options)?;

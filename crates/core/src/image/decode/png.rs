@@ -55,6 +55,10 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
         }
         image = animation.image()?;
     }
+    // What comes after the picture may turn it, so it must be there.
+    if !options.allow_truncated && chunks(bytes).any(|chunk| chunk.cut) {
+        return Err(failure::truncated(Format::Png, bytes));
+    }
     let orientation = if options.exif_orientation { orientation(&mut reader, count) } else { Orientation::Upright };
     let profile = if options.icc == Icc::Srgb { profile(bytes) } else { None };
     Ok(Decoded { image, orientation, profile })
@@ -144,7 +148,8 @@ impl Animation {
     fn start(&mut self, image: &Image, control: Option<FrameControl>) {
         let (width, height) = (image.width() as usize, image.height() as usize);
         self.canvas = Canvas { width, height, pixels: pixels(image) };
-        if control.is_some_and(|control| control.dispose_op == DisposeOp::Background) {
+        // There is nothing before the first picture to go back to.
+        if control.is_some_and(|control| control.dispose_op != DisposeOp::None) {
             self.after = Some((Place { x: 0, y: 0, width, height }, After::Clear));
         }
     }
@@ -203,25 +208,35 @@ fn raw_profile(info: &Info<'_>, keyword: &str) -> Option<Vec<u8>> {
     digits.as_chunks::<2>().0.iter().map(|[high, low]| Some((digit(*high)? << 4 | digit(*low)?) as u8)).collect()
 }
 
+struct Chunk<'a> {
+    kind: [u8; 4],
+    data: &'a [u8],
+    /// Whether the file ends within it.
+    cut: bool,
+}
+
+/// The chunks up to the last.
+fn chunks(bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (length, after) = rest.split_first_chunk()?;
+        let (&kind, after) = after.split_first_chunk()?;
+        let length = u32::from_be_bytes(*length) as usize;
+        let data = after.get(..length).unwrap_or(after);
+        // A sum of four bytes follows.
+        rest = if kind == *b"IEND" { &[] } else { after.get(length.saturating_add(4)..).unwrap_or_default() };
+        Some(Chunk { kind, data, cut: after.len() < length })
+    })
+}
+
 /// The profile of the `iCCP` chunk, which is compressed: at most as much of it as a profile may have.
 fn profile(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut rest = bytes.get(8..)?;
-    loop {
-        let (length, after) = rest.split_first_chunk()?;
-        let (kind, after) = after.split_first_chunk::<4>()?;
-        let (data, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-        match kind {
-            b"iCCP" => {
-                let name = data.iter().position(|byte| *byte == 0)?;
-                // A zero ends the name, another says deflate.
-                let compressed = data.get(name + 1..)?.strip_prefix(&[0])?;
-                let mut profile = Vec::new();
-                let inflated = flate2::read::ZlibDecoder::new(compressed);
-                inflated.take(icc::MOST_BYTES as u64 + 1).read_to_end(&mut profile).ok()?;
-                return Some(profile);
-            }
-            b"IDAT" | b"IEND" => return None,
-            _ => rest = after.get(4..)?,
-        }
-    }
+    let data = chunks(bytes).take_while(|c| c.kind != *b"IDAT").find(|c| c.kind == *b"iCCP")?.data;
+    let name = data.iter().position(|byte| *byte == 0)?;
+    // A zero ends the name, another says deflate.
+    let compressed = data.get(name + 1..)?.strip_prefix(&[0])?;
+    let mut profile = Vec::new();
+    let inflated = flate2::read::ZlibDecoder::new(compressed);
+    inflated.take(icc::MOST_BYTES as u64 + 1).read_to_end(&mut profile).ok()?;
+    Some(profile)
 }

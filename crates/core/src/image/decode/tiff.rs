@@ -23,7 +23,7 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
         Some(Err(count)) => return Err(frames::missing(Format::Tiff, options.frame, count)),
         None => return Err(failure::truncated(Format::Tiff, bytes)),
     };
-    let page = Page::read(&directory, bytes, &options.limits)?;
+    let page = Page::read(&directory, bytes, options)?;
     let (samples, page) = samples::read(bytes, &directory, page, options)?;
     let mut profile = match options.icc {
         Icc::Srgb => directory.bytes(directory::PROFILE).map(<[u8]>::to_vec),

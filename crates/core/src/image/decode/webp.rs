@@ -18,6 +18,11 @@ use crate::{
 };
 
 pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
+    // Orientation and profile may come after the picture, so that even a picture that is whole may lack something.
+    let length = bytes.get(4..8).and_then(|b| b.first_chunk()).map_or(0, |b| u64::from(u32::from_le_bytes(*b)));
+    if length + 8 > bytes.len() as u64 && !options.allow_truncated {
+        return Err(failure::truncated(Format::WebP, bytes));
+    }
     let Some(header) = Header::of_animation(bytes) else {
         return match options.frame {
             0 => plain::decode(bytes, Format::WebP, options),
@@ -90,6 +95,7 @@ fn frame(bytes: &[u8], header: &Header, options: &DecodeOptions) -> Result<Image
         canvas: Canvas::new(header.width as usize, header.height as usize, [0; 4]),
         after: None,
         previous_was_key: false,
+        shown: false,
     };
     let mut work = Work::new(&options.limits);
     for chunk in wanted {
@@ -171,6 +177,8 @@ struct Animation {
     after: Option<Place>,
     /// Whether the frame before started anew, which a cleared one hands on.
     previous_was_key: bool,
+    /// Whether there is a frame yet.
+    shown: bool,
 }
 
 impl Animation {
@@ -180,7 +188,7 @@ impl Animation {
         };
         let opaque = pixels.iter().all(|pixel| pixel[3] == 255);
         let cleared_all = self.after.is_some_and(|place| whole(place) || self.previous_was_key);
-        let key = whole(frame.place) && (opaque || !frame.over) || cleared_all;
+        let key = !self.shown || whole(frame.place) && (opaque || !frame.over) || cleared_all;
         let cleared = self.after.take();
         if let Some(place) = cleared {
             self.canvas.fill(place, [0; 4]);
@@ -210,6 +218,7 @@ impl Animation {
         }
         self.after = frame.clear.then_some(frame.place);
         self.previous_was_key = key;
+        self.shown = true;
     }
 }
 

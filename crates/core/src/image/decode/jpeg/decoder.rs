@@ -95,6 +95,11 @@ impl<'a> Decoder<'a> {
         whole.then(|| parts.iter().flat_map(|(.., bytes)| bytes.iter().copied()).collect())
     }
 
+    /// Whether the picture is of inks.
+    pub(crate) fn has_inks(&self) -> bool {
+        self.colour.as_inks().is_some()
+    }
+
     /// Has the inks given as they are, four bytes a pixel; false if the picture is not of inks.
     pub(crate) fn keep_inks(&mut self) -> bool {
         let inks = self.colour.as_inks();

@@ -44,7 +44,7 @@ pub(super) fn image(directory: &Directory<'_>, page: &Page, samples: Samples) ->
             return Ok(Colours::Inks(first_of_four(&bytes, channels)));
         }
         (page::INDEXED, Samples::U8(s)) => (Samples::U8(looked_up(directory, page, &s, channels)?), channels + 2),
-        (page::YCC, Samples::U8(s)) if colours == 3 => (Samples::U8(from_ycc(directory, &s, channels)), channels),
+        (page::YCC, Samples::U8(s)) if colours == 3 => (Samples::U8(from_ycc(directory, page, &s, channels)), channels),
         (page::LAB, Samples::U8(s)) if page.bits == 8 => (Samples::U8(from_lab(&s, channels)), channels),
         (page::WHITE_IS_ZERO | page::BLACK_IS_ZERO | page::RGB | page::YCC, samples)
             if page.photometric < 3 || colours == 1 =>
@@ -176,10 +176,11 @@ fn looked_up(directory: &Directory<'_>, page: &Page, samples: &[u8], channels: u
         .collect())
 }
 
-/// From brightness and two differences of colour, by the page's own coefficients.
-fn from_ycc(directory: &Directory<'_>, samples: &[u8], channels: usize) -> Vec<u8> {
+/// From brightness and two differences of colour, by the page's own coefficients, which PIL heeds in compressed pages only.
+fn from_ycc(directory: &Directory<'_>, page: &Page, samples: &[u8], channels: usize) -> Vec<u8> {
     let given = |tag, default: &[f64]| {
-        directory.fractions(tag).filter(|given| given.len() == default.len()).unwrap_or_else(|| default.to_vec())
+        let given = directory.fractions(tag).filter(|given| given.len() == default.len() && page.compression != 1);
+        given.unwrap_or_else(|| default.to_vec())
     };
     let luma = given(tag::YCC_COEFFICIENTS, &[0.299, 0.587, 0.114]);
     let range = given(tag::REFERENCE_BLACK_WHITE, &[0.0, 255.0, 128.0, 255.0, 128.0, 255.0]);

@@ -129,6 +129,11 @@ impl<'a> Directory<'a> {
         self.entries.iter().any(|entry| entry.tag == tag)
     }
 
+    /// Whether a tag is there, but its values are not: they leave the file.
+    pub(super) fn lost(&self, tag: u16) -> bool {
+        self.has(tag) && self.values(tag).is_none()
+    }
+
     /// Values of any unsigned type.
     pub(super) fn numbers(&self, tag: u16) -> Option<Vec<u64>> {
         let (kind, each, bytes) = self.values(tag)?;

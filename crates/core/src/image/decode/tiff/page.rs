@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Result,
-    image::{Format, Limits, decode::failure},
+    image::{DecodeOptions, Format, Limits, decode::failure},
 };
 
 pub(super) const WHITE_IS_ZERO: u64 = 0;
@@ -19,6 +19,22 @@ pub(super) const LAB: u64 = 8;
 
 const FAX_4: u64 = 4;
 pub(super) const JPEG: u64 = 7;
+
+/// Tags that change pixels, and whose values may lie anywhere in the file.
+const MEANINGFUL: [u16; 12] = [
+    tag::BITS,
+    tag::STRIP_OFFSETS,
+    tag::STRIP_BYTES,
+    tag::PALETTE,
+    tag::TILE_OFFSETS,
+    tag::TILE_BYTES,
+    tag::EXTRA_SAMPLES,
+    tag::SAMPLE_FORMAT,
+    tag::JPEG_TABLES,
+    tag::YCC_COEFFICIENTS,
+    tag::YCC_SUBSAMPLING,
+    tag::REFERENCE_BLACK_WHITE,
+];
 
 pub(super) struct Page {
     /// In pixels.
@@ -44,7 +60,11 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) fn read(directory: &Directory<'_>, bytes: &[u8], limits: &Limits) -> Result<Self> {
+    pub(super) fn read(directory: &Directory<'_>, bytes: &[u8], options: &DecodeOptions) -> Result<Self> {
+        if !options.allow_truncated && MEANINGFUL.iter().any(|tag| directory.lost(*tag)) {
+            return Err(failure::truncated(Format::Tiff, bytes));
+        }
+        let limits = &options.limits;
         let damaged = |why: &str| failure::damaged(Format::Tiff, bytes, why);
         let number = |tag, default| directory.number(tag).unwrap_or(default);
         let side = |tag| directory.number(tag).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
