@@ -6,7 +6,7 @@
 
 Printed: one row of a Markdown table for every format, then every file that is not the same on both sides, with the reason.
 A mean absolute difference is over all pixels and channels, in steps of 255. Every file is decoded in a process of its own
-under a limit of time and of address space; its peak memory is that of the process.
+under a limit of time and of address space; its peak memory is that of the process. The exit status is 1 if one crashes or hangs.
 
 The reference is `transformers.image_utils.load_image`: opened by PIL, turned by its EXIF orientation, converted to RGB. Where PIL
 clips samples of more than 8 bits, they are scaled instead, as docs/images.md says. Needs: transformers, Pillow, numpy.
@@ -18,6 +18,7 @@ import json
 import pathlib
 import resource
 import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -96,7 +97,10 @@ def main():
         shown = path.relative_to(arguments.images)
         reason = f"{said.get('kind')}: {said.get('message')}"
         difference = None
-        if a is None and isinstance(b, str):
+        if said.get("kind") in ("crash", "hang"):
+            outcome = "crash or hang"
+            notes.append((outcome, f"{shown}: {reason}"))
+        elif a is None and isinstance(b, str):
             outcome = "both refuse"
             notes.append((outcome, f"{shown}: {reason} | {b}"))
         elif a is None:
@@ -127,12 +131,13 @@ def main():
         cells = [name, len(row), *counts, "" if largest is None else f"{largest:.3f}"]
         cells += [f"{max(entry[2] for entry in row) / 1000:.1f}", f"{max(entry[3] for entry in row) / 1024:.0f}"]
         print("| " + " | ".join(map(str, cells)) + " |")
-    for outcome in ["sizes differ", "differs", "only Pillow", "only imbed", "both refuse"]:
+    for outcome in ["crash or hang", "sizes differ", "differs", "only Pillow", "only imbed", "both refuse"]:
         lines = [line for which, line in notes if which == outcome]
         if lines:
             print(f"\n{outcome}:")
             print("\n".join(lines))
+    return any(which == "crash or hang" for which, _ in notes)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

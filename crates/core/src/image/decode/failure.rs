@@ -76,7 +76,7 @@ pub(super) fn of_gif_crate(bytes: &[u8], error: gif::DecodingError) -> Error {
 }
 
 /// Whether the decoder wanted more bytes than there are.
-pub(super) fn is_gif_truncation(error: &gif::DecodingError) -> bool {
+fn is_gif_truncation(error: &gif::DecodingError) -> bool {
     match error {
         gif::DecodingError::UnexpectedEof => true,
         gif::DecodingError::Io(e) => e.kind() == io::ErrorKind::UnexpectedEof,

@@ -17,6 +17,9 @@ use crate::{
     options::{Alpha, Icc},
 };
 
+/// Bytes of text that is compressed: metadata of a picture have a few thousand.
+const MOST_TEXT: usize = 2 << 20;
+
 type Png<'a> = Reader<Cursor<&'a [u8]>>;
 
 pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
@@ -194,7 +197,11 @@ fn orientation(reader: &mut Png<'_>, frames: usize) -> Orientation {
     let text = || raw_profile(info, "Raw profile type exif");
     let exif = info.exif_metadata.as_ref().map(|exif| exif.to_vec()).or_else(text);
     let xmp = info.utf8_text.iter().find(|text| text.keyword == "XML:com.adobe.xmp");
-    let xmp = xmp.and_then(|text| text.get_text().ok());
+    let xmp = xmp.and_then(|text| {
+        let mut text = text.clone();
+        text.decompress_text_with_limit(MOST_TEXT).ok()?;
+        text.get_text().ok()
+    });
     metadata::orientation(exif.as_deref(), xmp.as_deref().map(str::as_bytes))
 }
 
@@ -202,7 +209,11 @@ fn orientation(reader: &mut Png<'_>, frames: usize) -> Orientation {
 fn raw_profile(info: &Info<'_>, keyword: &str) -> Option<Vec<u8>> {
     let plain = info.uncompressed_latin1_text.iter().find(|text| text.keyword == keyword);
     let compressed = || info.compressed_latin1_text.iter().find(|text| text.keyword == keyword);
-    let text = plain.map(|text| text.text.clone()).or_else(|| compressed()?.get_text().ok())?;
+    let text = plain.map(|text| text.text.clone()).or_else(|| {
+        let mut text = compressed()?.clone();
+        text.decompress_text_with_limit(MOST_TEXT).ok()?;
+        text.get_text().ok()
+    })?;
     let digits: Vec<u8> = text.lines().skip(3).flat_map(str::bytes).collect();
     let digit = |byte: u8| char::from(byte).to_digit(16);
     digits.as_chunks::<2>().0.iter().map(|[high, low]| Some((digit(*high)? << 4 | digit(*low)?) as u8)).collect()

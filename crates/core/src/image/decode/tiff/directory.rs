@@ -134,23 +134,28 @@ impl<'a> Directory<'a> {
         self.has(tag) && self.values(tag).is_none()
     }
 
-    /// Values of any unsigned type.
+    /// Values of any unsigned type, at most as many as a palette has: a file may claim hundreds of millions.
     pub(super) fn numbers(&self, tag: u16) -> Option<Vec<u64>> {
+        self.first_numbers(tag, 3 << 16)
+    }
+
+    /// The first `most` values of any unsigned type.
+    pub(super) fn first_numbers(&self, tag: u16, most: usize) -> Option<Vec<u64>> {
         let (kind, each, bytes) = self.values(tag)?;
         let whole = matches!(kind, 1 | 3 | 4 | 7 | 13 | 16 | 18);
-        whole.then(|| bytes.chunks_exact(each).map(|bytes| self.layout.number(bytes)).collect())
+        whole.then(|| bytes.chunks_exact(each).take(most).map(|bytes| self.layout.number(bytes)).collect())
     }
 
     /// The first value.
     pub(super) fn number(&self, tag: u16) -> Option<u64> {
-        self.numbers(tag)?.first().copied()
+        self.first_numbers(tag, 1)?.first().copied()
     }
 
-    /// Fractions of whole numbers.
+    /// Fractions of whole numbers, at most six.
     pub(super) fn fractions(&self, tag: u16) -> Option<Vec<f64>> {
         let (kind, each, bytes) = self.values(tag)?;
         let fraction = |b: &[u8]| self.layout.number(&b[..4]) as f64 / self.layout.number(&b[4..]).max(1) as f64;
-        (kind == 5).then(|| bytes.chunks_exact(each).map(fraction).collect())
+        (kind == 5).then(|| bytes.chunks_exact(each).take(6).map(fraction).collect())
     }
 
     pub(super) fn bytes(&self, tag: u16) -> Option<&'a [u8]> {

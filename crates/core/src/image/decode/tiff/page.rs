@@ -75,8 +75,7 @@ impl Page {
         let Some(samples) = u16::try_from(samples).ok().filter(|n| (1..=64).contains(n)) else {
             return Err(failure::unsupported(Format::Tiff, &format!("{samples} samples a pixel")));
         };
-        let mut bits = directory.numbers(tag::BITS).unwrap_or(vec![1]);
-        bits.truncate(samples.into());
+        let bits = directory.first_numbers(tag::BITS, samples.into()).unwrap_or(vec![1]);
         let Some(&first) = bits.first().filter(|first| bits.iter().all(|n| n == *first)) else {
             return Err(failure::unsupported(Format::Tiff, &format!("samples of {bits:?} bits")));
         };
@@ -95,7 +94,7 @@ impl Page {
             photometric,
             compression,
             planar: samples > 1 && number(tag::PLANAR, 1) == 2,
-            extra: directory.numbers(tag::EXTRA_SAMPLES).unwrap_or_default(),
+            extra: directory.first_numbers(tag::EXTRA_SAMPLES, 64).unwrap_or_default(),
             predictor: number(tag::PREDICTOR, 1).try_into().unwrap_or(u16::MAX),
             sample_format: sample_format(directory)?,
             reversed: number(tag::FILL_ORDER, 1) == 2 && compression != JPEG,
@@ -118,9 +117,6 @@ impl Page {
         let tiled = directory.has(tag::TILE_OFFSETS);
         let (offsets, lengths) =
             if tiled { (tag::TILE_OFFSETS, tag::TILE_BYTES) } else { (tag::STRIP_OFFSETS, tag::STRIP_BYTES) };
-        let Some(offsets) = directory.numbers(offsets) else {
-            return Err(damaged("the places of its strips or tiles are missing, or leave the file"));
-        };
         let per_plane = if tiled {
             let side = |tag| directory.number(tag).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
             let (Some(width), Some(height)) = (side(tag::TILE_WIDTH), side(tag::TILE_HEIGHT)) else {
@@ -136,11 +132,14 @@ impl Page {
             self.height.div_ceil(rows).into()
         };
         let wanted = per_plane * if self.planar { u64::from(self.samples) } else { 1 };
+        let Some(offsets) = directory.first_numbers(offsets, wanted as usize) else {
+            return Err(damaged("the places of its strips or tiles are missing, or leave the file"));
+        };
         if (offsets.len() as u64) < wanted {
             return Err(damaged(&format!("it has {} of its {wanted} strips or tiles", offsets.len())));
         }
         // A length that is missing reaches to the end of the file, as it may where nothing is compressed.
-        let lengths = directory.numbers(lengths).unwrap_or_default();
+        let lengths = directory.first_numbers(lengths, wanted as usize).unwrap_or_default();
         let lengths = lengths.into_iter().chain(std::iter::repeat(u64::MAX));
         let within = |(offset, length): (u64, u64)| (offset, length.min((bytes.len() as u64).saturating_sub(offset)));
         self.places = offsets.into_iter().zip(lengths).take(wanted as usize).map(within).collect();
@@ -175,7 +174,7 @@ impl Page {
 
 /// 1 for whole numbers, 3 for floats.
 fn sample_format(directory: &Directory<'_>) -> Result<u16> {
-    let formats = directory.numbers(tag::SAMPLE_FORMAT).unwrap_or(vec![1]);
+    let formats = directory.first_numbers(tag::SAMPLE_FORMAT, 64).unwrap_or(vec![1]);
     match formats.first() {
         Some(first) if formats.iter().any(|format| format != first) => {
             Err(failure::unsupported(Format::Tiff, "samples of several types"))
@@ -189,7 +188,7 @@ fn sample_format(directory: &Directory<'_>) -> Result<u16> {
 }
 
 fn shared(directory: &Directory<'_>) -> Result<(u32, u32)> {
-    match directory.numbers(tag::YCC_SUBSAMPLING).as_deref() {
+    match directory.first_numbers(tag::YCC_SUBSAMPLING, 2).as_deref() {
         None => Ok((2, 2)),
         Some(&[across @ (1 | 2 | 4), down @ (1 | 2 | 4)]) => Ok((across as u32, down as u32)),
         Some(other) => Err(failure::unsupported(Format::Tiff, &format!("colour reduced by {other:?}"))),
