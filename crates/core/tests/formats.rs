@@ -115,7 +115,7 @@ fn a_cut_file_is_an_error_or_all_there_is() {
     let limits = Limits { max_pixels: 1 << 20, ..Limits::default() };
     for case in &GOLDEN.cases {
         let file = &FILES[case.file];
-        let whole = decode(&file, &case.options());
+        let whole = decode(file, &case.options());
         for part in [1, 9, 50, 77, 95] {
             let cut = &file[..file.len() * part / 100];
             let strict = decode(cut, &DecodeOptions { limits, ..case.options() });

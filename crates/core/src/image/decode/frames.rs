@@ -36,16 +36,14 @@ impl Work {
 
     /// Called before a frame of `width` x `height` is decoded.
     pub(super) fn spend(&mut self, width: u32, height: u32) -> Result<()> {
-        match self.left.checked_sub(u64::from(width) * u64::from(height)) {
-            Some(left) => self.left = left,
-            None => {
-                let what = format!("the frames up to the one asked for have more than {} pixels together", self.most);
-                return Err(Error::new(ErrorKind::Limit, what).hint(format!(
-                    "choose an earlier --frame, or raise --max-pixels (in Rust, `image::Limits`): {} times that is the bound",
-                    Self::IMAGES
-                )));
-            }
-        }
+        let Some(left) = self.left.checked_sub(u64::from(width) * u64::from(height)) else {
+            let what = format!("the frames up to the one asked for have more than {} pixels together", self.most);
+            return Err(Error::new(ErrorKind::Limit, what).hint(format!(
+                "choose an earlier --frame, or raise --max-pixels (in Rust, `image::Limits`): {} times that is the bound",
+                Self::IMAGES
+            )));
+        };
+        self.left = left;
         Ok(())
     }
 }

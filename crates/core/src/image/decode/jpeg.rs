@@ -55,21 +55,20 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
         }
     };
     let mut decoder = Decoder::new(file).map_err(|refusal| error(refusal, bytes))?;
-    let orientation = match options.exif_orientation {
-        true => metadata::orientation(decoder.exif(), decoder.xmp()),
-        false => Orientation::Upright,
-    };
+    let wanted = options.exif_orientation;
+    let orientation = if wanted { metadata::orientation(decoder.exif(), decoder.xmp()) } else { Orientation::Upright };
     let mut profile = if options.icc == Icc::Srgb { decoder.profile() } else { None };
-    match &profile {
-        Some(bytes) if icc::is_of_inks(bytes) => drop(decoder.keep_inks()),
+    if decoder.has_inks() {
         // A profile for other colours than the picture's has nothing to say of what PIL makes of the inks.
-        Some(_) if decoder.has_inks() => profile = None,
-        _ => {}
+        profile = profile.filter(|profile| icc::is_of_inks(profile));
+        if profile.is_some() {
+            decoder.keep_inks();
+        }
     }
     let (width, height) = decoder.size();
     let mut samples = samples(decoder, bytes, options)?;
     if samples.len() == width * height * 4 {
-        // The profile was found to be of inks, and is done with.
+        // The profile is of inks, and is done with.
         let of_inks = profile.take().and_then(|profile| icc::inks_to_srgb(&samples, &profile));
         samples = of_inks.unwrap_or_else(|| inks_to_rgb(&samples));
     }
@@ -117,11 +116,14 @@ pub(super) fn decode_part(bytes: &[u8], most: (usize, usize), options: &DecodeOp
         let what = format!("a part of it has {width} x {height} pixels instead of {} x {}", most.0, most.1);
         return Err(failure::damaged(Format::Jpeg, bytes, &what));
     }
-    let inks = decoder.keep_inks();
+    let inks = decoder.has_inks();
+    decoder.keep_inks();
     let channels = decoder.channels();
     let mut samples = samples(decoder, bytes, options)?;
     if inks {
-        samples.iter_mut().for_each(|ink| *ink = 255 - *ink);
+        for ink in &mut samples {
+            *ink = 255 - *ink;
+        }
     }
     Ok(Part { width, height, channels, samples })
 }

@@ -113,7 +113,7 @@ fn frame_count(info: &Info<'_>) -> usize {
 fn place(control: &FrameControl, (width, height): (u32, u32)) -> Option<Place> {
     let fits = |at: u32, length: u32, whole: u32| at.checked_add(length).is_some_and(|end| end <= whole);
     let within = fits(control.x_offset, control.width, width) && fits(control.y_offset, control.height, height);
-    within.then(|| Place {
+    within.then_some(Place {
         x: control.x_offset as usize,
         y: control.y_offset as usize,
         width: control.width as usize,

@@ -26,8 +26,9 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
     let page = Page::read(&directory, bytes, options)?;
     let (samples, page) = samples::read(bytes, &directory, page, options)?;
     let mut profile = match options.icc {
-        Icc::Srgb => directory.bytes(directory::PROFILE).map(<[u8]>::to_vec),
-        Icc::Ignore => None,
+        // L*a*b* needs no profile, and is sRGB once it is decoded.
+        Icc::Srgb if page.photometric != page::LAB => directory.bytes(directory::PROFILE).map(<[u8]>::to_vec),
+        _ => None,
     };
     let image = match colours::image(&directory, &page, samples)? {
         colours::Colours::Image(image) => image,

@@ -32,10 +32,8 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
     options.limits.check_size(header.width, header.height, 4)?;
     let image = frame(bytes, &header, options)?;
     let chunk = |kind: &[u8; 4]| chunks(bytes.get(12..).unwrap_or_default()).find(|c| c.kind == *kind).map(|c| c.data);
-    let orientation = match options.exif_orientation {
-        true => metadata::orientation(chunk(b"EXIF"), chunk(b"XMP ")),
-        false => Orientation::Upright,
-    };
+    let wanted = options.exif_orientation;
+    let orientation = if wanted { metadata::orientation(chunk(b"EXIF"), chunk(b"XMP ")) } else { Orientation::Upright };
     let profile = if options.icc == Icc::Srgb { chunk(b"ICCP").map(<[u8]>::to_vec) } else { None };
     Ok(Decoded { image, orientation, profile })
 }

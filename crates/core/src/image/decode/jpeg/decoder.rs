@@ -100,11 +100,9 @@ impl<'a> Decoder<'a> {
         self.colour.as_inks().is_some()
     }
 
-    /// Has the inks given as they are, four bytes a pixel; false if the picture is not of inks.
-    pub(crate) fn keep_inks(&mut self) -> bool {
-        let inks = self.colour.as_inks();
-        self.colour = inks.unwrap_or(self.colour);
-        inks.is_some()
+    /// Has inks, if the picture is of any, given as they are, four bytes a pixel.
+    pub(crate) fn keep_inks(&mut self) {
+        self.colour = self.colour.as_inks().unwrap_or(self.colour);
     }
 
     /// Samples of a pixel.

@@ -113,7 +113,9 @@ fn shades(page: &Page, samples: Samples, channels: usize) -> Samples {
         Samples::U8(mut s) => {
             let stretch = if page.bits < 8 { 255 / ((1 << page.bits) - 1) as u8 } else { 1 };
             for pixel in s.chunks_exact_mut(channels) {
-                pixel.iter_mut().for_each(|v| *v *= stretch);
+                for sample in pixel.iter_mut() {
+                    *sample *= stretch;
+                }
                 pixel[0] = if white_is_zero { !pixel[0] } else { pixel[0] };
             }
             Samples::U8(s)

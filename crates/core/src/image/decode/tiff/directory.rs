@@ -33,7 +33,7 @@ pub(super) const PROFILE: u16 = 34675;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layout {
     pub(super) big_endian: bool,
-    /// BigTIFF: offsets of eight bytes.
+    /// `BigTIFF`: offsets of eight bytes.
     big: bool,
 }
 

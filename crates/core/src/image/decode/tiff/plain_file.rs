@@ -31,7 +31,7 @@ pub(super) enum Pieces {
 }
 
 impl Plain {
-    /// The new header and directory: a BigTIFF, so that any offset fits.
+    /// The new header and directory: a `BigTIFF`, so that any offset fits.
     fn head(&self) -> Vec<u8> {
         use super::directory as tag;
         const SHORT: u16 = 3;
@@ -83,7 +83,9 @@ impl Plain {
         // Offsets count from the start of the new file.
         for (tag, _, values) in &mut entries {
             if matches!(*tag, super::directory::STRIP_OFFSETS | super::directory::TILE_OFFSETS) {
-                values.iter_mut().for_each(|offset| *offset = offset.saturating_add(length));
+                for offset in values {
+                    *offset = offset.saturating_add(length);
+                }
             }
         }
         let mut out = if self.big_endian { b"MM".to_vec() } else { b"II".to_vec() };
@@ -102,7 +104,7 @@ impl Plain {
             inline.resize(8, 0);
             out.extend(inline);
             if values.len() > 1 {
-                values.iter().for_each(|value| list.extend(number(*value, 8)));
+                list.extend(values.iter().flat_map(|value| number(*value, 8)));
             }
         }
         out.extend(number(0, 8));

@@ -37,9 +37,10 @@ pub(super) fn read(
     let decoder = Decoder::new(plain.file(bytes)).map_err(failed)?;
     let mut decoder = decoder.with_limits(limits);
     let mut result = DecodingResult::U8(Vec::new());
-    match decoder.read_image_to_buffer(&mut result) {
-        Err(e) if options.allow_truncated && failure::is_tiff_truncation(&e) => {}
-        read => drop(read.map_err(failed)?),
+    if let Err(e) = decoder.read_image_to_buffer(&mut result)
+        && !(options.allow_truncated && failure::is_tiff_truncation(&e))
+    {
+        return Err(failed(e));
     }
     let samples = match result {
         DecodingResult::U8(bytes) if page.bits < 8 => Samples::U8(single(&bytes, &page)),
