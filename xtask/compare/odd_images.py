@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Decode a folder of odd images with imbed and with Pillow, and compare the pixels.
 
-    cargo build --release -p imbed-core --example decode_rgb
-    python xtask/compare/odd_images.py --images DIR --decoder target/release/examples/decode_rgb
+    cargo build -p imbed-core --example decode_rgb
+    python xtask/compare/odd_images.py --images DIR --decoder target/debug/examples/decode_rgb
 
 Printed: one row of a Markdown table for every format, then every file that is not the same on both sides, with the reason.
 A mean absolute difference is over all pixels and channels, in steps of 255. Every file is decoded in a process of its own

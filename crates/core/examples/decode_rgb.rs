@@ -1,7 +1,7 @@
 //! Decodes image files to RGB, for comparison with other decoders.
 //!
 //! ```sh
-//! cargo run --release -p imbed-core --example decode_rgb -- [--icc] [--frame N] [--allow-truncated] FILE…
+//! cargo run -p imbed-core --example decode_rgb -- [--icc] [--frame N] [--allow-truncated] FILE…
 //! ```
 //!
 //! For each file one line of JSON is written to standard output, and after it, where the file was decoded, its pixels:

@@ -75,6 +75,9 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Image> {
     // Decoders are many and their inputs hostile: a bug in one of them is the file's error, not the program's end.
     std::panic::catch_unwind(AssertUnwindSafe(|| {
         let decoded = decode_format(bytes, format, options)?;
+        if decoded.image.samples().is_empty() {
+            return Err(failure::damaged(format, bytes, "its width or height is 0"));
+        }
         let image = match &decoded.profile {
             Some(profile) if options.icc == Icc::Srgb => icc::to_srgb(decoded.image, profile),
             _ => decoded.image,

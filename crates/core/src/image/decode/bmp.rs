@@ -11,6 +11,7 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
         let image = runs.image(bytes, options)?;
         return Ok(Decoded { image, orientation: Orientation::Upright, profile: None });
     }
+    check_size(bytes, options)?;
     let planes = if bytes.get(14) == Some(&12) { 22 } else { 26 };
     match bytes.get(planes..planes + 2) {
         // There never was another number of planes than one: whatever a file says, it means that.
@@ -21,6 +22,16 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
         }
         _ => plain::decode(bytes, Format::Bmp, options),
     }
+}
+
+/// Holds the size that the header says against the limits, as the crate `image` has limits of its own.
+fn check_size(bytes: &[u8], options: &DecodeOptions) -> Result<()> {
+    let number = |at: usize| bytes.get(at..).and_then(|b| b.first_chunk()).map_or(0, |b| i32::from_le_bytes(*b));
+    // The oldest header has 12 bytes, and sides of 16 bits.
+    if number(14) == 12 {
+        return Ok(());
+    }
+    options.limits.check_size(number(18).unsigned_abs(), number(22).unsigned_abs(), 3)
 }
 
 /// A bitmap of run lengths, as its header says it.
