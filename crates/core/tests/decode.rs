@@ -207,6 +207,19 @@ fn grey_jpegs_stay_grey() {
 }
 
 #[test]
+fn a_picture_of_nothing_is_an_error() {
+    let gif = b"GIF89a\0\0\0\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\0\0\0\0\0\x02\x02\x4c\x01\0;";
+    let qoi = b"qoif\0\0\0\0\0\0\0\x01\x03\0\0\0\0\0\0\0\0\x01";
+    let farbfeld = b"farbfeld\0\0\0\0\0\0\0\x01";
+    for file in [&gif[..], qoi, farbfeld, b"P6 0 1 255\n"] {
+        for allow_truncated in [false, true] {
+            let error = decode(file, &DecodeOptions { allow_truncated, ..options() }).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Decode, "{error}");
+        }
+    }
+}
+
+#[test]
 fn hand_written_files_of_the_small_formats_are_read() {
     let qoi = [&b"qoif\0\0\0\x01\0\0\0\x01\x03\0"[..], &[0xfe, 1, 2, 3], &[0, 0, 0, 0, 0, 0, 0, 1]].concat();
     let farbfeld = [&b"farbfeld\0\0\0\x01\0\0\0\x01"[..], &[0, 1, 0, 2, 0, 3, 255, 255]].concat();

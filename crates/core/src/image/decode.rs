@@ -2,15 +2,28 @@
 //!
 //! The format is found in the content. The header is read first and held against the [`Limits`]; only then are pixels
 //! allocated. A file that ends too early is an error, as a picture that is half grey would be a wrong answer.
+//!
+//! [`jpeg`] is our own decoder. [`png`](self::png), [`gif`](self::gif), [`webp`], [`tiff`](self::tiff) and [`ico`] drive the
+//! usual crates, but choose frames, lay them over each other and turn samples into colours as PIL does. [`bmp`] undoes run lengths itself,
+//! and [`plain`] is all other formats.
 
+mod bmp;
+mod canvas;
 mod failure;
+mod frames;
+mod gif;
+mod icc;
+mod ico;
 mod jpeg;
+mod metadata;
+mod plain;
+mod png;
+mod tiff;
+mod webp;
 
-use std::{io::Cursor, panic::AssertUnwindSafe};
+use std::panic::AssertUnwindSafe;
 
-use image::{ColorType, ImageDecoder, ImageFormat, ImageReader};
-
-use super::{Format, Image, Limits, Mode, Orientation, Samples, format::describe, sniff};
+use super::{Format, Image, Limits, Orientation, format::describe, sniff};
 use crate::{Error, ErrorKind, Result, options::Icc};
 
 /// How to decode.
@@ -20,9 +33,10 @@ pub struct DecodeOptions {
     pub limits: Limits,
     /// Turn the image upright as its EXIF orientation says. Default true.
     pub exif_orientation: bool,
-    /// What becomes of an embedded colour profile. Default: ignored, as PIL does.
+    /// What becomes of an embedded colour profile. Default: ignored, as PIL does. A profile that is broken, or not for the
+    /// picture's kind of colours, is ignored either way: it is no reason to lose the picture.
     pub icc: Icc,
-    /// Which frame of an animation or page of a document, from 0. Default 0.
+    /// Which frame of an animation or page of a document, from 0. Default 0. One that the file does not have is an error.
     pub frame: u32,
     /// Take what there is of a file that ends too early, the rest grey or black. Default false: such a file is an error.
     pub allow_truncated: bool,
@@ -34,10 +48,10 @@ impl Default for DecodeOptions {
     }
 }
 
-/// Decodes an image of any [`Format`]; of animations and documents the first frame or page.
+/// Decodes an image of any [`Format`]; of animations and documents the frame or page that [`DecodeOptions::frame`] names.
 ///
 /// The mode is the file's own where there is one for it: grey stays grey, 16 bits stay 16 bits, alpha stays. Palettes become
-/// RGB or RGBA, CMYK becomes RGB. A JPEG's samples are PIL's, bit for bit.
+/// RGB or RGBA, CMYK becomes RGB. A JPEG's samples are PIL's, bit for bit. A frame comes as it is shown: over the ones before it.
 ///
 /// Errors are of kind [`Decode`](ErrorKind::Decode) (damaged, cut off, not an image), [`Unsupported`](ErrorKind::Unsupported)
 /// (a format or variant that this build does not decode) or [`Limit`](ErrorKind::Limit). A JPEG counts as whole if its
@@ -59,13 +73,40 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Image> {
     options.limits.check_encoded(bytes.len() as u64)?;
     let Some(format) = sniff(bytes) else { return Err(not_an_image(bytes)) };
     // Decoders are many and their inputs hostile: a bug in one of them is the file's error, not the program's end.
-    let decoded = std::panic::catch_unwind(AssertUnwindSafe(|| match format {
+    std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let decoded = decode_format(bytes, format, options)?;
+        if decoded.image.samples().is_empty() {
+            return Err(failure::damaged(format, bytes, "its width or height is 0"));
+        }
+        let image = match &decoded.profile {
+            Some(profile) if options.icc == Icc::Srgb => icc::to_srgb(decoded.image, profile),
+            _ => decoded.image,
+        };
+        if options.exif_orientation { image.oriented(decoded.orientation) } else { Ok(image) }
+    }))
+    .unwrap_or_else(|_| Err(failure::damaged(format, bytes, "the decoder panicked on it")))
+}
+
+/// A picture as its file stores it.
+struct Decoded {
+    image: Image,
+    orientation: Orientation,
+    /// The ICC profile of its colours, unless they are sRGB by now. Only looked for where it is wanted.
+    profile: Option<Vec<u8>>,
+}
+
+fn decode_format(bytes: &[u8], format: Format, options: &DecodeOptions) -> Result<Decoded> {
+    match format {
+        Format::Png => png::decode(bytes, options),
+        Format::Gif => gif::decode(bytes, options),
+        Format::WebP => webp::decode(bytes, options),
+        Format::Tiff => tiff::decode(bytes, options),
+        _ if options.frame > 0 => Err(frames::missing(format, options.frame, 1)),
         Format::Jpeg => jpeg::decode(bytes, options),
-        _ => decode_with_image(bytes, format, options),
-    }));
-    let (image, orientation) =
-        decoded.unwrap_or_else(|_| Err(failure::damaged(format, bytes, "the decoder panicked on it")))?;
-    if options.exif_orientation { image.oriented(orientation) } else { Ok(image) }
+        Format::Bmp => bmp::decode(bytes, options),
+        Format::Ico => ico::decode(bytes, options),
+        _ => plain::decode(bytes, format, options),
+    }
 }
 
 fn not_an_image(bytes: &[u8]) -> Error {
@@ -85,81 +126,4 @@ fn not_an_image(bytes: &[u8]) -> Error {
             .hint(format!("formats that are decoded: {}", formats()))
         }
     }
-}
-
-/// Every format but JPEG.
-fn decode_with_image(bytes: &[u8], format: Format, options: &DecodeOptions) -> Result<(Image, Orientation)> {
-    let failed = |e| failure::of_image_crate(format, bytes, e);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), image_format(format));
-    let mut limits = image::Limits::no_limits();
-    limits.max_alloc = Some(options.limits.max_alloc);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(failed)?;
-
-    let (width, height) = decoder.dimensions();
-    let mode = mode(decoder.color_type()).ok_or_else(|| {
-        let what = format!("a {format} with {:?} pixels is not decoded", decoder.color_type());
-        Error::new(ErrorKind::Unsupported, what)
-    })?;
-    options.limits.check_size(width, height, mode.bytes_per_pixel() as u64)?;
-    let orientation = if options.exif_orientation { orientation(&mut decoder) } else { Orientation::Upright };
-
-    let mut samples = vec![0; width as usize * height as usize * mode.bytes_per_pixel()];
-    match decoder.read_image(&mut samples) {
-        Err(e) if options.allow_truncated && failure::is_truncation(&e) => {}
-        result => result.map_err(failed)?,
-    }
-    let samples = match mode.sample_type() {
-        super::SampleType::U8 => Samples::U8(samples),
-        super::SampleType::U16 => Samples::U16(samples.as_chunks().0.iter().map(|b| u16::from_ne_bytes(*b)).collect()),
-        super::SampleType::F32 => Samples::F32(samples.as_chunks().0.iter().map(|b| f32::from_ne_bytes(*b)).collect()),
-    };
-    Ok((Image::new(mode, width, height, samples)?, orientation))
-}
-
-/// What EXIF says, or else the format's own tag, or else XMP. Metadata that cannot be read is no reason to lose the picture.
-fn orientation(decoder: &mut impl ImageDecoder) -> Orientation {
-    let exif = decoder.exif_metadata().ok().flatten();
-    let found = exif
-        .and_then(|exif| image::metadata::Orientation::from_exif_chunk(&exif))
-        .or_else(|| decoder.orientation().ok().filter(|o| *o != image::metadata::Orientation::NoTransforms));
-    match found {
-        Some(found) => Orientation::from_exif(found.to_exif().into()),
-        None => decoder.xmp_metadata().ok().flatten().and_then(|xmp| Orientation::from_xmp(&xmp)),
-    }
-    .unwrap_or_default()
-}
-
-fn image_format(format: Format) -> ImageFormat {
-    match format {
-        Format::Jpeg => ImageFormat::Jpeg,
-        Format::Png => ImageFormat::Png,
-        Format::Gif => ImageFormat::Gif,
-        Format::WebP => ImageFormat::WebP,
-        Format::Bmp => ImageFormat::Bmp,
-        Format::Tiff => ImageFormat::Tiff,
-        Format::Ico => ImageFormat::Ico,
-        Format::Pnm => ImageFormat::Pnm,
-        Format::Tga => ImageFormat::Tga,
-        Format::Qoi => ImageFormat::Qoi,
-        Format::Hdr => ImageFormat::Hdr,
-        Format::Exr => ImageFormat::OpenExr,
-        Format::Farbfeld => ImageFormat::Farbfeld,
-    }
-}
-
-fn mode(colour: ColorType) -> Option<Mode> {
-    Some(match colour {
-        ColorType::L8 => Mode::L,
-        ColorType::La8 => Mode::La,
-        ColorType::Rgb8 => Mode::Rgb,
-        ColorType::Rgba8 => Mode::Rgba,
-        ColorType::L16 => Mode::L16,
-        ColorType::La16 => Mode::La16,
-        ColorType::Rgb16 => Mode::Rgb16,
-        ColorType::Rgba16 => Mode::Rgba16,
-        ColorType::Rgb32F => Mode::Rgb32F,
-        ColorType::Rgba32F => Mode::Rgba32F,
-        _ => return None,
-    })
 }

@@ -7,15 +7,15 @@ use std::fmt;
 pub enum Format {
     /// JPEG, baseline and progressive.
     Jpeg,
-    /// PNG; the first frame of an APNG.
+    /// PNG and APNG.
     Png,
-    /// GIF, the first frame.
+    /// GIF.
     Gif,
-    /// WebP, lossy and lossless; the first frame of an animation.
+    /// WebP, lossy and lossless, still and animated.
     WebP,
     /// Windows bitmap.
     Bmp,
-    /// TIFF, the first page.
+    /// TIFF, any page.
     Tiff,
     /// Windows icon, the largest entry.
     Ico,
@@ -194,7 +194,12 @@ pub(super) fn describe(bytes: &[u8]) -> Option<&'static str> {
     if bytes.get(4..8) == Some(b"ftyp") {
         return Some(match bytes.get(8..12)? {
             b"avif" | b"avis" => "an AVIF image",
-            b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"mif1" | b"msf1" => "a HEIC image",
+            b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"hevm" | b"hevs" => "a HEIC image",
+            // The container of both; what is in it stands in the list of brands that follows.
+            b"mif1" | b"msf1" | b"miaf" => match brands(bytes).find(|brand| matches!(*brand, b"avif" | b"avis")) {
+                Some(_) => "an AVIF image",
+                None => "a HEIC image",
+            },
             _ => "an MP4 or QuickTime video",
         });
     }
@@ -212,6 +217,13 @@ pub(super) fn describe(bytes: &[u8]) -> Option<&'static str> {
         () if has(b"<html") || has(b"<!doctype html") => "an HTML page",
         () => "text",
     })
+}
+
+/// The brands that a file says it is compatible with.
+fn brands(bytes: &[u8]) -> impl Iterator<Item = &[u8; 4]> {
+    let length = bytes.first_chunk().map_or(0, |b| u32::from_be_bytes(*b) as usize);
+    let brands = bytes.get(16..length.min(bytes.len())).unwrap_or_default();
+    brands.as_chunks().0.iter()
 }
 
 #[cfg(test)]
@@ -235,7 +247,13 @@ mod tests {
     fn other_files_are_named() {
         for (bytes, name) in [
             (&b"\0\0\0\x1cftypavif\0\0\0\0"[..], "an AVIF image"),
+            (b"\0\0\0\x1cftypavis\0\0\0\0", "an AVIF image"),
+            (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf", "an AVIF image"),
             (b"\0\0\0\x18ftypheic", "a HEIC image"),
+            (b"\0\0\0\x18ftypheix", "a HEIC image"),
+            (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "a HEIC image"),
+            (b"\0\0\0\x14ftypmsf1\0\0\0\0msf1avis", "a HEIC image"),
+            (b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14ftypjxl ", "a JPEG XL image"),
             (b"\xff\x0a\x00", "a JPEG XL image"),
             (b"%PDF-1.7", "a PDF document"),
             (b"<?xml version='1.0'?><SVG xmlns=''>", "an SVG drawing"),

@@ -28,13 +28,16 @@ pub(super) fn unsupported(format: Format, why: &str) -> Error {
         .hint("save it again in a common variant")
 }
 
+/// A decoder that would need too much memory.
+pub(super) fn too_large(format: Format, why: &str) -> Error {
+    Error::new(ErrorKind::Limit, format!("decoding the {format} takes more memory than allowed: {why}"))
+        .hint("if the image is to be trusted, raise --max-alloc (in Rust, `image::Limits`)")
+}
+
 /// The error of one of the `image` crate's decoders.
 pub(super) fn of_image_crate(format: Format, bytes: &[u8], error: ImageError) -> Error {
     match error {
-        ImageError::Limits(_) => {
-            Error::new(ErrorKind::Limit, format!("decoding the {format} takes more memory than allowed: {error}"))
-                .hint("if the image is to be trusted, raise --max-alloc (in Rust, `image::Limits`)")
-        }
+        ImageError::Limits(_) => too_large(format, &error.to_string()),
         ImageError::Unsupported(_) => unsupported(format, &error.to_string()),
         _ if is_truncation(&error) => truncated(format, bytes),
         _ => damaged(format, bytes, &error.to_string()),
@@ -60,4 +63,54 @@ pub(super) fn is_truncation(error: &ImageError) -> bool {
         }
     }
     false
+}
+
+/// The error of the crate `gif`.
+pub(super) fn of_gif_crate(bytes: &[u8], error: gif::DecodingError) -> Error {
+    match error {
+        gif::DecodingError::OutOfMemory | gif::DecodingError::MemoryLimit => too_large(Format::Gif, &error.to_string()),
+        _ if is_gif_truncation(&error) => truncated(Format::Gif, bytes),
+        _ => damaged(Format::Gif, bytes, &error.to_string()),
+    }
+    .source(error)
+}
+
+/// Whether the decoder wanted more bytes than there are.
+fn is_gif_truncation(error: &gif::DecodingError) -> bool {
+    match error {
+        gif::DecodingError::UnexpectedEof => true,
+        gif::DecodingError::Io(e) => e.kind() == io::ErrorKind::UnexpectedEof,
+        _ => false,
+    }
+}
+
+/// The error of the crate `png`.
+pub(super) fn of_png_crate(bytes: &[u8], error: png::DecodingError) -> Error {
+    match &error {
+        png::DecodingError::LimitsExceeded => too_large(Format::Png, &error.to_string()),
+        _ if is_png_truncation(&error) => truncated(Format::Png, bytes),
+        _ => damaged(Format::Png, bytes, &error.to_string()),
+    }
+    .source(error)
+}
+
+/// Whether the decoder wanted more bytes than there are.
+pub(super) fn is_png_truncation(error: &png::DecodingError) -> bool {
+    matches!(error, png::DecodingError::IoError(e) if e.kind() == io::ErrorKind::UnexpectedEof)
+}
+
+/// The error of the crate `tiff`.
+pub(super) fn of_tiff_crate(bytes: &[u8], error: tiff::TiffError) -> Error {
+    match &error {
+        tiff::TiffError::LimitsExceeded => too_large(Format::Tiff, &error.to_string()),
+        tiff::TiffError::UnsupportedError(what) => unsupported(Format::Tiff, &what.to_string()),
+        _ if is_tiff_truncation(&error) => truncated(Format::Tiff, bytes),
+        _ => damaged(Format::Tiff, bytes, &error.to_string()),
+    }
+    .source(error)
+}
+
+/// Whether the decoder wanted more bytes than there are.
+pub(super) fn is_tiff_truncation(error: &tiff::TiffError) -> bool {
+    matches!(error, tiff::TiffError::IoError(e) if e.kind() == io::ErrorKind::UnexpectedEof)
 }

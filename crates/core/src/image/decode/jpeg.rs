@@ -4,8 +4,7 @@
 //! rounded is left open by the standard; decoders differ by a few steps of 255, which is enough to move a vector. So every
 //! step here is integer arithmetic that ends in the same bits: baseline, extended sequential and progressive coding with
 //! Huffman codes, 8 bits a sample, any sampling factors. Damage within a scan is passed over as libjpeg does. What libjpeg
-//! does and this does not: arithmetic and lossless coding, Motion JPEG without its tables, and the smoothing of progressive
-//! pictures whose last scans are missing.
+//! does and this does not: arithmetic and lossless coding, and the smoothing of progressive pictures whose last scans are missing.
 //!
 //! The path through the files: [`markers`] and [`tables`] read segments, [`decoder`] goes from one to the next. [`frame`] and
 //! [`scan`] are the headers, [`bits`] and [`huffman`] the entropy-coded data between them, [`sequential`] and [`progressive`]
@@ -29,20 +28,22 @@ mod progressive;
 mod refusal;
 mod scan;
 mod sequential;
+mod standard;
 mod tables;
 mod upsample;
 mod zigzag;
 
 use self::{decoder::Decoder, refusal::Refusal};
-use super::{DecodeOptions, failure};
+use super::{DecodeOptions, Decoded, failure, icc, metadata};
 use crate::{
-    Result,
+    Error, Result,
     image::{Format, Image, Mode, Orientation, Samples},
+    options::Icc,
 };
 
 const END_OF_IMAGE: u8 = markers::EOI;
 
-pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<(Image, Orientation)> {
+pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
     // Decoding is lenient and fills what is missing with grey, so the end is looked for first.
     let ended;
     let file = match (ends(bytes), options.allow_truncated) {
@@ -53,29 +54,78 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<(Image, Or
             &ended
         }
     };
-    let failed = |refusal| match refusal {
+    let mut decoder = Decoder::new(file).map_err(|refusal| error(refusal, bytes))?;
+    let wanted = options.exif_orientation;
+    let orientation = if wanted { metadata::orientation(decoder.exif(), decoder.xmp()) } else { Orientation::Upright };
+    let mut profile = if options.icc == Icc::Srgb { decoder.profile() } else { None };
+    if decoder.has_inks() {
+        // A profile for other colours than the picture's has nothing to say of what PIL makes of the inks.
+        profile = profile.filter(|profile| icc::is_of_inks(profile));
+        if profile.is_some() {
+            decoder.keep_inks();
+        }
+    }
+    let (width, height) = decoder.size();
+    let mut samples = samples(decoder, bytes, options)?;
+    if samples.len() == width * height * 4 {
+        // The profile is of inks, and is done with.
+        let of_inks = profile.take().and_then(|profile| icc::inks_to_srgb(&samples, &profile));
+        samples = of_inks.unwrap_or_else(|| inks_to_rgb(&samples));
+    }
+    let mode = if samples.len() == width * height { Mode::L } else { Mode::Rgb };
+    let image = Image::new(mode, width as u32, height as u32, Samples::U8(samples))?;
+    Ok(Decoded { image, orientation, profile })
+}
+
+/// The samples of a picture, after its size has been held against the limits.
+fn samples(decoder: Decoder<'_>, bytes: &[u8], options: &DecodeOptions) -> Result<Vec<u8>> {
+    let (width, height) = decoder.size();
+    options.limits.check_size(width as u32, height as u32, decoder.channels() as u64)?;
+    options.limits.check_working_memory(decoder.working_bytes())?;
+    decoder.decode(options.allow_truncated).map_err(|refusal| error(refusal, bytes))
+}
+
+fn error(refusal: Refusal, bytes: &[u8]) -> Error {
+    match refusal {
         Refusal::Truncated => failure::truncated(Format::Jpeg, bytes),
         Refusal::Damaged(what) => failure::damaged(Format::Jpeg, bytes, &what),
         Refusal::Unsupported(what) => failure::unsupported(Format::Jpeg, &what),
-    };
-
-    let decoder = Decoder::new(file).map_err(failed)?;
-    let (width, height) = decoder.size();
-    let mode = if decoder.is_grey() { Mode::L } else { Mode::Rgb };
-    options.limits.check_size(width as u32, height as u32, mode.channels() as u64)?;
-    options.limits.check_working_memory(decoder.working_bytes())?;
-    let orientation = orientation(&decoder);
-    let samples = decoder.decode(options.allow_truncated).map_err(failed)?;
-    Ok((Image::new(mode, width as u32, height as u32, Samples::U8(samples))?, orientation))
+    }
 }
 
-fn orientation(decoder: &Decoder<'_>) -> Orientation {
-    let exif = decoder.exif().and_then(image::metadata::Orientation::from_exif_chunk);
-    match exif {
-        Some(found) => Orientation::from_exif(found.to_exif().into()),
-        None => decoder.xmp().and_then(Orientation::from_xmp),
+/// PIL's conversion of four inks, 255 for all the ink.
+pub(super) fn inks_to_rgb(inks: &[u8]) -> Vec<u8> {
+    let inks = inks.as_chunks::<4>().0;
+    inks.iter().flat_map(|[c, m, y, k]| [c, m, y].map(|ink| colour::inked(255 - ink, 255 - k))).collect()
+}
+
+/// A picture within another file: no end marker is asked for, no metadata read.
+pub(super) struct Part {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    /// 1, 3 or 4. Four are inks, as libjpeg gives them.
+    pub(super) channels: usize,
+    pub(super) samples: Vec<u8>,
+}
+
+/// Decodes a picture within another file, if it is at most `most` pixels wide and high.
+pub(super) fn decode_part(bytes: &[u8], most: (usize, usize), options: &DecodeOptions) -> Result<Part> {
+    let mut decoder = Decoder::new(bytes).map_err(|refusal| error(refusal, bytes))?;
+    let (width, height) = decoder.size();
+    if width > most.0 || height > most.1 {
+        let what = format!("a part of it has {width} x {height} pixels instead of {} x {}", most.0, most.1);
+        return Err(failure::damaged(Format::Jpeg, bytes, &what));
     }
-    .unwrap_or_default()
+    let inks = decoder.has_inks();
+    decoder.keep_inks();
+    let channels = decoder.channels();
+    let mut samples = samples(decoder, bytes, options)?;
+    if inks {
+        for ink in &mut samples {
+            *ink = 255 - *ink;
+        }
+    }
+    Ok(Part { width, height, channels, samples })
 }
 
 /// Whether the file goes on to its end-of-image marker.

@@ -13,6 +13,10 @@ pub(crate) enum Colour {
     Cmyk,
     /// The first three of [`Self::Cmyk`] as [`Self::Ycc`] of the inverse.
     Ycck,
+    /// [`Self::Cmyk`] that is not to become RGB, 255 for all the ink.
+    CmykAsInks,
+    /// [`Self::Ycck`] that is not to become RGB, 255 for all the ink.
+    YcckAsInks,
 }
 
 impl Colour {
@@ -30,9 +34,22 @@ impl Colour {
         }
     }
 
+    /// The same with the inks as they are, where there are any.
+    pub(crate) fn as_inks(self) -> Option<Self> {
+        match self {
+            Self::Cmyk => Some(Self::CmykAsInks),
+            Self::Ycck => Some(Self::YcckAsInks),
+            _ => None,
+        }
+    }
+
     /// Samples of a decoded pixel.
     pub(crate) fn channels(self) -> usize {
-        if self == Self::Grey { 1 } else { 3 }
+        match self {
+            Self::Grey => 1,
+            Self::Ycc | Self::Rgb | Self::Cmyk | Self::Ycck => 3,
+            Self::CmykAsInks | Self::YcckAsInks => 4,
+        }
     }
 
     /// One row of pixels. `components` are at least as wide.
@@ -59,6 +76,18 @@ impl Colour {
                 for ((((out, y), cb), cr), k) in out.as_chunks_mut::<3>().0.iter_mut().zip(*y).zip(*cb).zip(*cr).zip(*k)
                 {
                     *out = rgb(*y, *cb, *cr).map(|paper| inked(255 - paper, *k));
+                }
+            }
+            (Self::CmykAsInks, [c, m, y, k]) => {
+                for ((((out, c), m), y), k) in out.as_chunks_mut::<4>().0.iter_mut().zip(*c).zip(*m).zip(*y).zip(*k) {
+                    *out = [*c, *m, *y, *k].map(|ink| 255 - ink);
+                }
+            }
+            (Self::YcckAsInks, [y, cb, cr, k]) => {
+                for ((((out, y), cb), cr), k) in out.as_chunks_mut::<4>().0.iter_mut().zip(*y).zip(*cb).zip(*cr).zip(*k)
+                {
+                    let [c, m, y] = rgb(*y, *cb, *cr);
+                    *out = [c, m, y, 255 - *k];
                 }
             }
             _ => {}
@@ -90,7 +119,7 @@ fn rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
 
 /// The colour that `ink` (255 is none) leaves of what black (255 is none) leaves of white.
 #[inline(always)]
-fn inked(ink: u8, black: u8) -> u8 {
+pub(crate) fn inked(ink: u8, black: u8) -> u8 {
     // PIL's division by 255.
     let product = (255 - i32::from(ink)) * i32::from(black) + 128;
     (i32::from(black) - ((product + (product >> 8)) >> 8)).clamp(0, 255) as u8

@@ -23,6 +23,8 @@ pub(crate) struct Decoder<'a> {
     colour: Colour,
     exif: Option<&'a [u8]>,
     xmp: Option<&'a [u8]>,
+    /// The parts of the ICC profile: number, count, bytes.
+    profile: Vec<(u8, u8, &'a [u8])>,
 }
 
 impl<'a> Decoder<'a> {
@@ -35,6 +37,7 @@ impl<'a> Decoder<'a> {
         cursor.at = 2;
         let mut tables = Tables::default();
         let (mut frame, mut jfif, mut adobe, mut exif, mut xmp) = (None, false, None, None, None);
+        let mut profile = Vec::new();
         loop {
             match cursor.next_marker().ok_or(Refusal::Truncated)? {
                 markers::EOI => return damaged(cursor.at, "it ends before its first scan"),
@@ -44,13 +47,17 @@ impl<'a> Decoder<'a> {
                     exif = exif.or(payload.strip_prefix(b"Exif\0\0"));
                     xmp = xmp.or(payload.strip_prefix(b"http://ns.adobe.com/xap/1.0/\0"));
                 }
+                markers::APP2 => profile.extend(profile_part(cursor.payload()?)),
                 markers::APP14 => adobe = adobe_transform(cursor.payload()?).or(adobe),
                 markers::SOS => {
                     let payload = cursor.payload()?;
                     let Some(frame) = frame else { return damaged(cursor.at, "a scan comes before the frame header") };
                     let first_scan = Scan::read(&frame, payload, cursor.at)?;
                     let colour = Colour::of(&frame, jfif, adobe);
-                    return Ok(Self { cursor, tables, frame, first_scan, colour, exif, xmp });
+                    if !frame.progressive {
+                        tables.fill_in_standard_codes();
+                    }
+                    return Ok(Self { cursor, tables, frame, first_scan, colour, exif, xmp, profile });
                 }
                 marker if is_frame(marker) => {
                     let payload = cursor.payload()?;
@@ -69,11 +76,6 @@ impl<'a> Decoder<'a> {
         (self.frame.width, self.frame.height)
     }
 
-    /// Whether pixels have one sample, not three.
-    pub(crate) fn is_grey(&self) -> bool {
-        self.colour == Colour::Grey
-    }
-
     /// The EXIF block, from its TIFF header on.
     pub(crate) fn exif(&self) -> Option<&'a [u8]> {
         self.exif
@@ -82,6 +84,30 @@ impl<'a> Decoder<'a> {
     /// The XMP packet.
     pub(crate) fn xmp(&self) -> Option<&'a [u8]> {
         self.xmp
+    }
+
+    /// The ICC profile; None where parts of it are missing.
+    pub(crate) fn profile(&self) -> Option<Vec<u8>> {
+        let mut parts = self.profile.clone();
+        parts.sort_by_key(|(number, ..)| *number);
+        let (_, count, _) = *parts.first()?;
+        let whole = parts.iter().map(|(number, of, _)| (*number, *of)).eq((1..=count).map(|number| (number, count)));
+        whole.then(|| parts.iter().flat_map(|(.., bytes)| bytes.iter().copied()).collect())
+    }
+
+    /// Whether the picture is of inks.
+    pub(crate) fn has_inks(&self) -> bool {
+        self.colour.as_inks().is_some()
+    }
+
+    /// Has inks, if the picture is of any, given as they are, four bytes a pixel.
+    pub(crate) fn keep_inks(&mut self) {
+        self.colour = self.colour.as_inks().unwrap_or(self.colour);
+    }
+
+    /// Samples of a pixel.
+    pub(crate) fn channels(&self) -> usize {
+        self.colour.channels()
     }
 
     /// Bytes that decoding takes beside the pixels: all coefficients, where scans must be gathered first.
@@ -93,7 +119,7 @@ impl<'a> Decoder<'a> {
         !self.frame.progressive && self.first_scan.parts.len() == self.frame.components.len()
     }
 
-    /// The pixels, row by row, one or three bytes each. A file that ends too early gives what it has if `lenient`.
+    /// The pixels, row by row, one, three or four bytes each. A file that ends too early gives what it has if `lenient`.
     pub(crate) fn decode(self, lenient: bool) -> Result<Vec<u8>> {
         if !self.in_one_scan() {
             return self.decode_scans(lenient);
@@ -144,6 +170,14 @@ fn is_frame(marker: u8) -> bool {
 /// JFIF's segment, by its name and its least length.
 fn is_jfif(payload: &[u8]) -> bool {
     payload.len() >= 14 && payload.starts_with(b"JFIF\0")
+}
+
+/// The number, the count and the bytes of a part of an ICC profile.
+fn profile_part(payload: &[u8]) -> Option<(u8, u8, &[u8])> {
+    match payload.strip_prefix(b"ICC_PROFILE\0")? {
+        [number, count, bytes @ ..] => Some((*number, *count, bytes)),
+        _ => None,
+    }
 }
 
 /// The colour transform that Adobe's segment names.

@@ -5,6 +5,7 @@ use super::{
     huffman::{Code, Table},
     markers::{self, Cursor},
     refusal::{Result, damaged, unsupported},
+    standard,
     zigzag::place,
 };
 
@@ -38,6 +39,14 @@ impl Tables {
             markers::DHP | markers::EXP => unsupported("hierarchical coding"),
             markers::SOI => damaged(cursor.at, "a second picture starts within it"),
             _ => damaged(cursor.at, format_args!("an unknown segment 0x{marker:02x}")),
+        }
+    }
+
+    /// Puts the codes of T.81, annex K.3, where the file has none: Motion JPEG leaves them out.
+    pub(crate) fn fill_in_standard_codes(&mut self) {
+        for (number, (dc, ac)) in standard::codes().into_iter().enumerate() {
+            self.dc[number].get_or_insert(dc);
+            self.ac[number].get_or_insert(ac);
         }
     }
 

@@ -1,0 +1,247 @@
+//! Small files that ask for much: refused in time, and before the memory is taken.
+//!
+//! One test, as the allocations of all threads are counted together.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    io::Write,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use imbed_core::{
+    ErrorKind,
+    image::{DecodeOptions, Limits, decode},
+    options::Icc,
+};
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+/// The system's allocator, counting.
+struct Counting;
+
+// SAFETY: every call is handed to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        MOST.fetch_max(HELD.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
+        // SAFETY: the caller keeps the promises of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    // Zeroed memory is counted like any other, but the system need not touch it.
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        MOST.fetch_max(HELD.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
+        // SAFETY: the caller keeps the promises of `alloc_zeroed`.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: the caller keeps the promises of `dealloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc: u32, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+    })
+}
+
+fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let body = [kind, data].concat();
+    [&(data.len() as u32).to_be_bytes(), &body[..], &crc32(&body).to_be_bytes()].concat()
+}
+
+/// A PNG of one channel with chunks before its picture, of which there is nothing.
+fn png(width: u32, height: u32, before: &[u8]) -> Vec<u8> {
+    let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[8, 0, 0, 0, 0]].concat();
+    let start = [&b"\x89PNG\r\n\x1a\n"[..], &chunk(b"IHDR", &header), before].concat();
+    [&start[..], &chunk(b"IDAT", &zeros(height as usize % 100 * (width as usize % 100 + 1))), &chunk(b"IEND", b"")]
+        .concat()
+}
+
+/// So many zeros, compressed.
+fn zeros(count: usize) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    let piece = vec![0; 1 << 16];
+    for start in (0..count).step_by(piece.len()) {
+        encoder.write_all(&piece[..piece.len().min(count - start)]).unwrap();
+    }
+    encoder.finish().unwrap()
+}
+
+/// A TIFF of one page, from its tags, types, counts and values.
+fn tiff(entries: &[(u16, u16, u32, u32)]) -> Vec<u8> {
+    let mut file = b"II*\0\x08\0\0\0".to_vec();
+    file.extend((entries.len() as u16).to_le_bytes());
+    for (tag, kind, count, value) in entries {
+        file.extend([&tag.to_le_bytes()[..], &kind.to_le_bytes(), &count.to_le_bytes(), &value.to_le_bytes()].concat());
+    }
+    // The next page is this one again.
+    file.extend(8_u32.to_le_bytes());
+    file.extend([0; 64]);
+    file
+}
+
+fn bitmap_header(width: u32, height: u32, bits: u32, compression: u32) -> Vec<u8> {
+    [40, width, height, 1 | bits << 16, compression, 0, 0, 0, 0, 0].iter().flat_map(|n: &u32| n.to_le_bytes()).collect()
+}
+
+fn bmp(width: u32, height: u32, bits: u32, compression: u32) -> Vec<u8> {
+    [&b"BM\0\0\0\0\0\0\0\0\x36\x04\0\0"[..], &bitmap_header(width, height, bits, compression), &[0; 1100]].concat()
+}
+
+fn ico(picture: &[u8]) -> Vec<u8> {
+    let size = (picture.len() as u32).to_le_bytes();
+    [&[0, 0, 1, 0, 1, 0, 16, 16, 0, 0, 1, 0, 32, 0][..], &size, &22_u32.to_le_bytes(), picture].concat()
+}
+
+/// A GIF of 1 x 1 with so many frames of `side` x `side`, without their pixels' data.
+fn gif(screen: u16, side: u16, frames: usize) -> Vec<u8> {
+    let [low, high] = screen.to_le_bytes();
+    let mut file = [&b"GIF89a"[..], &[low, high, low, high, 0x80, 0, 0, 0, 0, 0, 255, 255, 255]].concat();
+    let [low, high] = side.to_le_bytes();
+    for _ in 0..frames {
+        file.extend([b',', 0, 0, 0, 0, low, high, low, high, 0, 2, 2, 0x4c, 0x01, 0]);
+    }
+    file.push(b';');
+    file
+}
+
+fn webp(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
+    let mut body = b"WEBP".to_vec();
+    for (kind, data) in chunks {
+        body.extend_from_slice(*kind);
+        body.extend((data.len() as u32).to_le_bytes());
+        body.extend_from_slice(data);
+        body.resize(body.len().next_multiple_of(2), 0);
+    }
+    [&b"RIFF"[..], &(body.len() as u32).to_le_bytes(), &body].concat()
+}
+
+fn bombs() -> Vec<(&'static str, Vec<u8>)> {
+    let page = |width, height| [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (262, 3, 1, 1)];
+    let strips = |width, height, more: &[_]| tiff(&[&page(width, height), more].concat());
+    let wide = [0x02, 0, 0, 0, 0xff, 0x3f, 0, 0xff, 0x3f, 0];
+    let frame = [&[0; 6][..], &[0xff, 0x3f, 0, 0xff, 0x3f, 0, 0, 0, 0, 0], b"VP8L\x08\0\0\0\x2f\xff\xff\xff\x0f\0\0\0"]
+        .concat();
+    let jpeg = b"\xff\xd8\xff\xc2\0\x0b\x08\xff\xff\xff\xff\x01\x01\x11\0\xff\xda\0\x08\x01\x01\0\0\0\0\xff\xd9";
+    let exr = {
+        let mut file =
+            b"\x76\x2f\x31\x01\x02\0\0\0channels\0chlist\0\x13\0\0\0R\0\x02\0\0\0\0\0\0\0\x01\0\0\0\x01\0\0\0\0"
+                .to_vec();
+        file.extend(b"compression\0compression\0\x01\0\0\0\0");
+        for name in [&b"dataWindow\0"[..], b"displayWindow\0"] {
+            file.extend([name, b"box2i\0\x10\0\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\x3f\xff\xff\xff\x3f"].concat());
+        }
+        file.extend(b"lineOrder\0lineOrder\0\x01\0\0\0\0pixelAspectRatio\0float\0\x04\0\0\0\0\0\x80\x3f");
+        file.extend(
+            b"screenWindowCenter\0v2f\0\x08\0\0\0\0\0\0\0\0\0\0\0screenWindowWidth\0float\0\x04\0\0\0\0\0\x80\x3f\0",
+        );
+        file
+    };
+    vec![
+        ("PNG of 60000 x 60000", png(60_000, 60_000, b"")),
+        ("PNG of the largest size", png(0x7fff_ffff, 0x7fff_ffff, b"")),
+        ("ICO of a PNG of 60000 x 60000", ico(&png(60_000, 60_000, b""))),
+        ("ICO of an absurd bitmap", ico(&[&bitmap_header(0x7fff_ffff, 0x7fff_fffe, 32, 0), &[0; 99][..]].concat())),
+        ("ICO of a large bitmap", ico(&[&bitmap_header(60_000, 120_000, 1, 0), &[0; 99][..]].concat())),
+        (
+            "ICO of 65535 entries that are not there",
+            [0, 0, 1, 0, 255, 255, 16, 16, 0, 0, 1, 0, 32, 0, 9, 0, 0, 0, 9, 9, 9, 9].into(),
+        ),
+        ("BMP of 60000 x 60000", bmp(60_000, 60_000, 24, 0)),
+        ("BMP of an absurd size", bmp(0x7fff_ffff, 0x8000_0001, 32, 0)),
+        ("BMP of runs, 60000 x 60000", bmp(60_000, 60_000, 8, 1)),
+        ("BMP of runs, absurd", bmp(0xffff_ffff, 0x8000_0000, 8, 1)),
+        ("GIF with a screen of 65535 x 65535", gif(65_535, 1, 1)),
+        ("GIF with a frame of 65535 x 65535", gif(1, 65_535, 1)),
+        ("GIF with frames of 14000 x 14000", gif(1, 14_000, 40)),
+        ("JPEG of 65535 x 65535", jpeg.to_vec()),
+        ("TIFF of 60000 x 60000", strips(60_000, 60_000, &[(273, 4, 1, 8), (279, 4, 1, 9)])),
+        ("TIFF of the largest size", strips(u32::MAX, u32::MAX, &[(273, 4, 1, 8), (279, 4, 1, 9)])),
+        ("TIFF of four billion strips", strips(9, 9, &[(273, 4, u32::MAX, 8), (279, 4, u32::MAX, 9)])),
+        (
+            "TIFF of one strip that should be nine thousand",
+            strips(9, 9000, &[(273, 4, 1, 8), (278, 4, 1, 1), (279, 4, 1, 9)]),
+        ),
+        (
+            "TIFF of a tile without end",
+            strips(9, 9, &[(322, 4, 1, 1 << 31), (323, 4, 1, 1 << 31), (324, 4, 1, 8), (325, 4, 1, 9)]),
+        ),
+        (
+            "TIFF of large tiles",
+            strips(9, 9, &[(322, 4, 1, 60_000), (323, 4, 1, 60_000), (324, 4, 1, 8), (325, 4, 1, 9)]),
+        ),
+        ("TIFF of 65535 samples", strips(9, 9, &[(273, 4, 1, 8), (277, 3, 1, 65_535), (279, 4, 1, 9)])),
+        ("TIFF of a strip of four gigabytes", strips(9, 9, &[(259, 3, 1, 5), (273, 4, 1, 8), (279, 4, 1, u32::MAX)])),
+        ("TIFF that goes round", strips(9, 9, &[(273, 4, 1, u32::MAX), (279, 4, 1, 9)])),
+        ("WebP animation of 16384 x 16384", webp(&[(b"VP8X", &wide), (b"ANIM", &[0; 6]), (b"ANMF", &frame)])),
+        ("WebP of 16384 x 16384", webp(&[(b"VP8L", b"\x2f\xff\xff\xff\x0f\0\0\0")])),
+        ("PNM of 60000 x 60000", b"P6 60000 60000 255\n".to_vec()),
+        ("PNM of an absurd size", b"P4 4294967295 4294967295\n".to_vec()),
+        ("PAM of many channels", b"P7\nWIDTH 9\nHEIGHT 9\nDEPTH 4294967295\nMAXVAL 255\nENDHDR\n".to_vec()),
+        ("TGA of 65535 x 65535", [0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 32, 8, 0, 0].to_vec()),
+        (
+            "TGA with a map of 65535 colours",
+            [0, 1, 9, 0, 0, 255, 255, 32, 0, 0, 0, 0, 255, 255, 255, 255, 8, 0, 0, 0].to_vec(),
+        ),
+        ("QOI of an absurd size", b"qoif\xff\xff\xff\xff\xff\xff\xff\xff\x04\0\0\0\0\0\0\0\0\x01".to_vec()),
+        ("Farbfeld of an absurd size", b"farbfeld\xff\xff\xff\xff\xff\xff\xff\xff".to_vec()),
+        ("HDR of 60000 x 60000", b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 60000 +X 60000\n".to_vec()),
+        ("EXR of an absurd size", exr),
+    ]
+}
+
+#[test]
+fn bombs_are_refused_in_time_and_without_their_memory() {
+    let measured = |name: &str, file: &[u8], options: &DecodeOptions| {
+        MOST.store(HELD.load(Relaxed), Relaxed);
+        let (before, started) = (HELD.load(Relaxed), Instant::now());
+        let result = decode(file, options);
+        let (taken, time) = (MOST.load(Relaxed) - before, started.elapsed());
+        assert!(taken < 32 << 20, "{name} took {taken} bytes");
+        assert!(time < Duration::from_secs(5), "{name} took {time:?}");
+        result
+    };
+    for frame in [0, 30, u32::MAX] {
+        for (name, file) in bombs() {
+            for allow_truncated in [false, true] {
+                let options = DecodeOptions { frame, allow_truncated, icc: Icc::Srgb, ..DecodeOptions::default() };
+                // What is left of a file that may be cut off is a picture.
+                let Err(error) = measured(name, &file, &options) else {
+                    assert!(allow_truncated, "{name}");
+                    continue;
+                };
+                assert!(
+                    matches!(error.kind(), ErrorKind::Limit | ErrorKind::Decode | ErrorKind::Unsupported),
+                    "{name}: {error}"
+                );
+                assert!(!error.message().contains("panicked"), "{name}: {error}");
+                let large = frame == 0 && (name.contains("60000 x 60000") || name.contains("65535 x 65535"));
+                assert!(!large || error.kind() == ErrorKind::Limit, "{name}: {error}");
+            }
+        }
+    }
+
+    // What is compressed beside the picture grows no more than it may.
+    let much = zeros(64 << 20);
+    for (kind, name) in [(b"iCCP", &b"profile\0\0"[..]), (b"zTXt", b"Raw profile type exif\0\0")] {
+        let file = png(3, 2, &chunk(kind, &[name, &much].concat()));
+        let options = DecodeOptions { icc: Icc::Srgb, ..DecodeOptions::default() };
+        measured("PNG with much beside it", &file, &options).unwrap();
+    }
+
+    // Frames before the one asked for are bounded together.
+    let limits = Limits { max_pixels: 100, ..Limits::default() };
+    let file = gif(10, 10, 17);
+    for (frame, kind) in [(15, None), (16, Some(ErrorKind::Limit))] {
+        let options = DecodeOptions { limits, frame, allow_truncated: true, ..DecodeOptions::default() };
+        assert_eq!(measured("GIF of many frames", &file, &options).err().map(|e| e.kind()), kind);
+    }
+}
