@@ -3,7 +3,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | all well |
-//! | 1 | some rows failed and were kept as null |
+//! | 1 | some rows failed and were kept as null; or broken files were found |
 //! | 2 | usage: refused before any work |
 //! | 3 | the work failed; there is no output |
 //! | 130 | stopped by the user; there is no output |
@@ -23,6 +23,8 @@ pub(crate) enum Success {
     Whole,
     /// Some rows are null because they failed.
     WithFailedRows,
+    /// What was looked at is broken in part.
+    FoundBroken,
 }
 
 /// A command that did not.
@@ -47,6 +49,8 @@ pub(crate) trait Blame<T> {
     fn usage(self) -> Result<T, Failure>;
     /// During the work.
     fn fatal(self) -> Result<T, Failure>;
+    /// While a model was fetched: a name that is wrong is the user's to mend, all else is a failure.
+    fn fetched(self) -> Result<T, Failure>;
 }
 
 impl<T> Blame<T> for Result<T, Error> {
@@ -61,13 +65,22 @@ impl<T> Blame<T> for Result<T, Error> {
             _ => Failure::Fatal(error),
         })
     }
+
+    fn fetched(self) -> Result<T, Failure> {
+        match &self {
+            Err(error) if matches!(error.kind(), ErrorKind::Request | ErrorKind::RateLimited | ErrorKind::Io) => {
+                self.fatal()
+            }
+            _ => self.usage(),
+        }
+    }
 }
 
 /// Prints what went wrong to stderr and gives the exit code.
 pub(crate) fn finish(outcome: Outcome) -> ExitCode {
     match outcome {
         Ok(Success::Whole) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
-        Ok(Success::WithFailedRows) => ExitCode::from(1),
+        Ok(Success::WithFailedRows | Success::FoundBroken) => ExitCode::from(1),
         Err(Failure::Usage(error)) => {
             print(&error);
             ExitCode::from(2)
