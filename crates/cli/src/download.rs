@@ -30,6 +30,24 @@ impl Downloads {
     }
 }
 
+/// Tells of waits alone: what is fetched is too small for more.
+pub(crate) struct Waits {
+    /// Not even of those.
+    pub(crate) quiet: bool,
+}
+
+impl FetchProgress for Waits {
+    fn waiting(&mut self, why: &str) {
+        if !self.quiet {
+            tell_wait(why);
+        }
+    }
+}
+
+fn tell_wait(why: &str) {
+    eprintln!("{} {why}", style("waiting:").for_stderr().yellow().bold());
+}
+
 impl FetchProgress for Downloads {
     fn begin(&mut self, download: &Download) {
         if !self.quiet && !self.any {
@@ -56,7 +74,7 @@ impl FetchProgress for Downloads {
 
     fn waiting(&mut self, why: &str) {
         if !self.quiet {
-            self.bar.suspend(|| eprintln!("{} {why}", style("waiting:").for_stderr().yellow().bold()));
+            self.bar.suspend(|| tell_wait(why));
         }
     }
 

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File, TryLockError},
+    io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -43,7 +44,7 @@ pub struct Verified {
     pub name: String,
     /// Files that are what their checksums say.
     pub whole: usize,
-    /// The size of all that was read.
+    /// The size of those.
     pub bytes: u64,
     /// Files that are not, each with the reason.
     pub broken: Vec<(PathBuf, String)>,
@@ -81,7 +82,7 @@ impl Hub {
             Some(name) => vec![self.existing(name)?],
             None => Repo::all(self.cache())?,
         };
-        repos.iter().map(verify).collect()
+        Ok(repos.iter().map(verify).collect())
     }
 
     /// Removes every commit of `name` from the cache.
@@ -147,7 +148,7 @@ fn cached(repo: &Repo, commit: String, revisions: &[(String, String)]) -> Cached
     }
 }
 
-fn verify(repo: &Repo) -> Result<Verified> {
+fn verify(repo: &Repo) -> Verified {
     let mut verified =
         Verified { name: repo.name.clone(), whole: 0, bytes: 0, broken: Vec::new(), unknown: Vec::new() };
     let names = names_of_blobs(repo);
@@ -157,14 +158,14 @@ fn verify(repo: &Repo) -> Result<Verified> {
             verified.unknown.push(path);
             continue;
         };
-        let file = File::open(&path).map_err(|e| failed(&path, e))?;
-        let size = file.metadata().map_err(|e| failed(&path, e))?.len();
-        verified.bytes += size;
-        if digest.matches(file, size).map_err(|e| failed(&path, e))? {
-            verified.whole += 1;
-        } else {
-            let shown = names.get(&blob).cloned().unwrap_or(path);
-            verified.broken.push((shown, format!("its content is not {digest}")));
+        let shown = names.get(&blob).cloned().unwrap_or_else(|| path.clone());
+        match hash(&path, &digest) {
+            Ok((true, size)) => {
+                verified.whole += 1;
+                verified.bytes += size;
+            }
+            Ok((false, _)) => verified.broken.push((shown, format!("its content is not {digest}"))),
+            Err(e) => verified.broken.push((shown, format!("it cannot be read: {e}"))),
         }
     }
     for commit in repo.commits() {
@@ -181,7 +182,14 @@ fn verify(repo: &Repo) -> Result<Verified> {
             }
         }
     }
-    Ok(verified)
+    verified
+}
+
+/// Whether the file at `path` is what `digest` names, and its size.
+fn hash(path: &Path, digest: &Digest) -> io::Result<(bool, u64)> {
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    Ok((digest.matches(file, size)?, size))
 }
 
 /// Which file of a snapshot shows the content of each blob.

@@ -92,7 +92,8 @@ fn shards(name: &str, index: &str) -> Result<Vec<String>> {
     let map = index.get("weight_map").and_then(Value::as_object).ok_or_else(|| wrong("it has no weight_map"))?;
     let names: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
     // A plain name: an index must not reach outside its folder.
-    if let Some(name) = names.iter().find(|name| name.contains(['/', '\\']) || name.starts_with('.') || name.is_empty())
+    if let Some(name) =
+        names.iter().find(|name| name.contains(['/', '\\', ':']) || name.starts_with('.') || name.is_empty())
     {
         return Err(wrong(&format!("it lists '{name}', which is not a file beside it")));
     }
