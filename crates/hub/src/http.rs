@@ -13,9 +13,9 @@ use ureq::{
 use crate::settings::{Settings, Token};
 
 /// A busy server is waited for this long at a time, at most.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// Silence of this length is a failure.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 const REDIRECTS: usize = 10;
 
 /// A client of one hub.
@@ -155,7 +155,7 @@ impl Client {
             let next = resolve(&url, location)
                 .ok_or_else(|| request(self.host(), format!("a redirect leads nowhere: '{location}'")))?;
             if url.scheme_str() == Some("https") && next.scheme_str() != Some("https") {
-                return Err(request(self.host(), "a redirect leads from https to an address without it".to_owned()));
+                return Err(request(self.host(), "a redirect leads from https to an address without it"));
             }
             if method == Method::Head && origin(&next) != origin(&home) {
                 return Ok(Answer { response, hub_headers });
@@ -255,7 +255,7 @@ fn unreachable(host: &str, error: &ureq::Error) -> Error {
 }
 
 /// A request that failed for good.
-pub(crate) fn request(host: &str, why: String) -> Error {
+pub(crate) fn request(host: &str, why: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Request, format!("{host}: {why}"))
 }
 

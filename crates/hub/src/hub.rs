@@ -68,7 +68,7 @@ impl Hub {
     /// The model's files as they are in the cache, without a request; an error where some that `scope` needs are missing.
     pub fn local(&self, name: &ModelName, scope: FetchScope) -> Result<Snapshot> {
         let repo = self.repo(name);
-        let Some(snapshot) = self.snapshot(&repo, name) else {
+        let Some(snapshot) = snapshot(&repo, name) else {
             let message = format!("{name} is not downloaded: the cache {} does not have it", self.cache().display());
             return Err(self.not_here(name, message));
         };
@@ -110,16 +110,11 @@ impl Hub {
         Repo::new(&self.settings.cache, name)
     }
 
-    fn snapshot(&self, repo: &Repo, name: &ModelName) -> Option<Snapshot> {
-        let commit = repo.commit(name.revision())?;
-        let folder = repo.snapshot(&commit);
-        folder.is_dir().then(|| Snapshot { name: name.clone(), commit, folder })
-    }
-
     fn not_here(&self, name: &ModelName, message: String) -> Error {
         let hint = if self.settings.offline {
             format!(
-                "HF_HUB_OFFLINE is set, so nothing is downloaded; without it, `imbed models pull {name}` downloads it"
+                "nothing is downloaded here (--offline, HF_HUB_OFFLINE, or offline in imbed.toml); without that, \
+                 `imbed models pull {name}` downloads it"
             )
         } else {
             format!("download it with `imbed models pull {name}`, or name a folder that holds it")
@@ -168,6 +163,13 @@ impl Hub {
             snapshot: Snapshot { name: name.clone(), commit: listing.commit, folder },
         })
     }
+}
+
+/// What the cache has of `name`, whole or not.
+fn snapshot(repo: &Repo, name: &ModelName) -> Option<Snapshot> {
+    let commit = repo.commit(name.revision())?;
+    let folder = repo.snapshot(&commit);
+    folder.is_dir().then(|| Snapshot { name: name.clone(), commit, folder })
 }
 
 /// A model on its way into the cache.

@@ -1,6 +1,11 @@
 //! Where the cache is, which hub is asked, and with which token: from the variables that Hugging Face's own tools read.
 
-use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use imbed_core::{Error, ErrorKind, Result};
 
@@ -28,13 +33,13 @@ pub struct Settings {
 impl Settings {
     /// What the environment says.
     pub fn from_env() -> Result<Self> {
-        Self::from_lookup(&|name| std::env::var_os(name), std::env::home_dir())
+        Self::from_lookup(&|name| std::env::var_os(name), std::env::home_dir().as_deref())
     }
 
-    fn from_lookup(variable: &dyn Fn(&str) -> Option<OsString>, home: Option<PathBuf>) -> Result<Self> {
+    fn from_lookup(variable: &dyn Fn(&str) -> Option<OsString>, home: Option<&Path>) -> Result<Self> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let path = |name: &str| {
-            set(name).map(PathBuf::from).map(|path| match (path.strip_prefix("~"), &home) {
+            set(name).map(PathBuf::from).map(|path| match (path.strip_prefix("~"), home) {
                 (Ok(rest), Some(home)) => home.join(rest),
                 _ => path,
             })
@@ -44,7 +49,7 @@ impl Settings {
         };
         let hugging_face = path("HF_HOME")
             .or_else(|| path("XDG_CACHE_HOME").map(|cache| cache.join("huggingface")))
-            .or_else(|| home.as_ref().map(|home| home.join(".cache").join("huggingface")));
+            .or_else(|| home.map(|home| home.join(".cache").join("huggingface")));
         let cache = path("HF_HUB_CACHE")
             .or_else(|| path("HUGGINGFACE_HUB_CACHE"))
             .or_else(|| hugging_face.as_ref().map(|folder| folder.join("hub")))
@@ -109,7 +114,7 @@ mod tests {
 
     fn with(variables: &[(&str, &str)]) -> Settings {
         let look = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| OsString::from(value));
-        Settings::from_lookup(&look, Some(PathBuf::from("/home/me"))).unwrap()
+        Settings::from_lookup(&look, Some(Path::new("/home/me"))).unwrap()
     }
 
     #[test]

@@ -171,7 +171,7 @@ impl Answer {
         Self { status, headers: Vec::new(), body: body.into() }
     }
 
-    fn with(mut self, name: &str, value: impl ToString) -> Self {
+    fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         self.headers.push((name.to_owned(), value.to_string()));
         self
     }
@@ -298,7 +298,9 @@ impl State {
                 self.resolve(model, &name, &revision.replace("%2F", "/"), &file.join("/"), token)
             }
             ("cache", [commit, file @ ..]) => match model.files(commit).and_then(|(_, f)| f.get(&file.join("/"))) {
-                Some(bytes) => Answer::new(200, bytes.clone()).with("ETag", format!("\"{}\"", git_blob(bytes))),
+                Some(bytes) => Answer::new(200, bytes.clone())
+                    .with("ETag", format!("\"{}\"", git_blob(bytes)))
+                    .with("X-Repo-Commit", commit),
                 None => Answer::refusal(404, "EntryNotFound", "Entry not found"),
             },
             _ => Answer::refusal(404, "", "Not found"),
@@ -386,7 +388,7 @@ fn send(mut stream: TcpStream, answer: &Answer, length: usize) -> std::io::Resul
 }
 
 fn is_large(file: &str) -> bool {
-    file.ends_with(".safetensors") || file.ends_with(".bin")
+    matches!(file.rsplit_once('.'), Some((_, "safetensors" | "bin")))
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
