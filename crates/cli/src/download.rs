@@ -12,7 +12,7 @@ const TEMPLATE: &str = "{bar:30.green/dim} {decimal_bytes}/{decimal_total_bytes}
 
 /// Tells of downloads on stderr.
 pub(crate) struct Downloads {
-    quiet: bool,
+    waits: Waits,
     draws: bool,
     bar: ProgressBar,
     any: bool,
@@ -21,7 +21,8 @@ pub(crate) struct Downloads {
 impl Downloads {
     /// Says nothing if `quiet`, and draws no bar for a program that reads `json`.
     pub(crate) fn new(quiet: bool, json: bool) -> Self {
-        Self { quiet, draws: !quiet && !json && Term::stderr().is_term(), bar: ProgressBar::hidden(), any: false }
+        let draws = !quiet && !json && Term::stderr().is_term();
+        Self { waits: Waits::new(quiet), draws, bar: ProgressBar::hidden(), any: false }
     }
 
     /// Whether something was downloaded.
@@ -32,25 +33,30 @@ impl Downloads {
 
 /// Tells of waits alone: what is fetched is too small for more.
 pub(crate) struct Waits {
-    /// Not even of those.
-    pub(crate) quiet: bool,
+    quiet: bool,
+    /// What was said last, and is not said twice in a row.
+    last: String,
+}
+
+impl Waits {
+    /// Says nothing at all if `quiet`.
+    pub(crate) fn new(quiet: bool) -> Self {
+        Self { quiet, last: String::new() }
+    }
 }
 
 impl FetchProgress for Waits {
     fn waiting(&mut self, why: &str) {
-        if !self.quiet {
-            tell_wait(why);
+        if !self.quiet && self.last != why {
+            eprintln!("{} {why}", style("waiting:").for_stderr().yellow().bold());
+            why.clone_into(&mut self.last);
         }
     }
 }
 
-fn tell_wait(why: &str) {
-    eprintln!("{} {why}", style("waiting:").for_stderr().yellow().bold());
-}
-
 impl FetchProgress for Downloads {
     fn begin(&mut self, download: &Download) {
-        if !self.quiet && !self.any {
+        if !self.waits.quiet && !self.any {
             let Download { model, from, files, bytes } = download;
             let (files, bytes) = (show::count(*files as u64, "file"), show::bytes(*bytes));
             eprintln!(
@@ -73,9 +79,8 @@ impl FetchProgress for Downloads {
     }
 
     fn waiting(&mut self, why: &str) {
-        if !self.quiet {
-            self.bar.suspend(|| tell_wait(why));
-        }
+        let Self { waits, bar, .. } = self;
+        bar.suspend(|| waits.waiting(why));
     }
 
     fn finish(&mut self) {

@@ -17,6 +17,8 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// Silence of this length is a failure.
 const SILENCE: Duration = Duration::from_mins(1);
 const REDIRECTS: usize = 10;
+/// Tries to reach a server that does not answer at all.
+const TRIES_TO_CONNECT: u32 = 3;
 
 /// A client of one hub.
 #[derive(Debug)]
@@ -121,13 +123,14 @@ impl Client {
         loop {
             let answer = self.follow(method, url);
             failed += 1;
-            let (asked, error) = match answer {
+            let (asked, tries, error) = match answer {
                 Ok(answer) if !is_temporary(answer.status()) => return Ok(answer),
-                Ok(answer) => (retry_after(&answer), busy(self.host(), answer.status())),
-                Err(error) if error.is_temporary() => (None, error),
+                Ok(answer) => (retry_after(&answer), self.tries, busy(self.host(), answer.status())),
+                // Without a network nobody wants to wait long for the message.
+                Err(error) if error.is_temporary() => (None, self.tries.min(TRIES_TO_CONNECT), error),
                 Err(error) => return Err(error),
             };
-            if failed >= self.tries {
+            if failed >= tries {
                 return Err(error);
             }
             progress.waiting(error.message());
@@ -178,7 +181,7 @@ impl Client {
         if let (true, Some(token)) = (is_hub, &self.token) {
             send = send.header("Authorization", token.header());
         }
-        send.call().map_err(|error| unreachable(url.host().unwrap_or_default(), &error))
+        send.call().map_err(|error| unreachable(url.authority().map_or("", |a| a.as_str()), &error))
     }
 }
 
@@ -233,6 +236,12 @@ fn busy(host: &str, status: StatusCode) -> Error {
 }
 
 fn unreachable(host: &str, error: &ureq::Error) -> Error {
+    let untrusted = match error {
+        ureq::Error::Tls(_) | ureq::Error::Rustls(_) => true,
+        // A handshake that fails while bytes are read.
+        ureq::Error::Io(e) => e.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>),
+        _ => false,
+    };
     let temporary = matches!(
         error,
         ureq::Error::Io(_)
@@ -241,17 +250,16 @@ fn unreachable(host: &str, error: &ureq::Error) -> Error {
             | ureq::Error::HostNotFound
             | ureq::Error::Protocol(_)
     );
-    let hint = match error {
-        ureq::Error::Tls(_) | ureq::Error::Rustls(_) => {
-            "the certificate is not trusted here: is the package ca-certificates installed, is the clock right, \
-             or does a proxy need its own certificate in SSL_CERT_FILE?"
-        }
-        _ => {
-            "is the network up, and HTTPS_PROXY or HF_ENDPOINT right? A model that is downloaded already, or in a folder, \
-             needs no network"
-        }
+    let hint = if untrusted {
+        "no secure connection: is the package ca-certificates installed, is the clock right, or does a proxy need its own \
+         certificate in SSL_CERT_FILE?"
+    } else {
+        "is the network up, and HTTPS_PROXY or HF_ENDPOINT right? A model that is downloaded already, or in a folder, \
+         needs no network"
     };
-    Error::new(ErrorKind::Request, format!("{host} cannot be reached: {error}")).temporary(temporary).hint(hint)
+    Error::new(ErrorKind::Request, format!("{host} cannot be reached: {error}"))
+        .temporary(temporary && !untrusted)
+        .hint(hint)
 }
 
 /// A request that failed for good.
@@ -266,6 +274,8 @@ fn bad_endpoint(endpoint: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     #[test]
@@ -289,6 +299,17 @@ mod tests {
         assert!(!same("https://hub.example", "http://hub.example"));
         assert!(!same("https://hub.example", "https://hub.example.evil.example"));
         assert!(!same("http://127.0.0.1:1000", "http://127.0.0.1:1001"));
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_said_at_once_and_silence_is_worth_another_try() {
+        let untrusted = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let error = unreachable("hub", &ureq::Error::Io(io::Error::new(io::ErrorKind::InvalidData, untrusted)));
+        assert!(!error.is_temporary());
+        assert!(error.hint_text().unwrap().contains("SSL_CERT_FILE"), "{error}");
+        let error = unreachable("hub", &ureq::Error::Io(io::ErrorKind::ConnectionReset.into()));
+        assert!(error.is_temporary());
+        assert!(error.hint_text().unwrap().contains("HTTPS_PROXY"), "{error}");
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Outcome {
     let session = session(args)?;
     let request = request(args);
     // Its configuration is enough to plan with, so a mistake elsewhere is found before a large download.
-    let mut waits = Waits { quiet: args.messages.quiet };
+    let mut waits = Waits::new(args.messages.quiet);
     session.fetch(&request, FetchScope::Configuration, &mut waits).fetched()?;
     let mut resolved = session.resolve(&request).usage()?;
     check_errors_column(args, resolved.descriptor.options().on_error).usage()?;
