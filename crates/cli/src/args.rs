@@ -24,6 +24,7 @@ Examples:
       --errors-column -o out.parquet
   find . -name '*.png' | imbed embed - -o - | jq .path
   imbed embed photos --model ./clip-vit-base-patch32 --explain
+  imbed embed photos --model openai/clip-vit-base-patch32 -o photos.parquet
 
 Exit codes:
   0 all well; 1 some rows failed and are null; 2 refused before any work;
@@ -65,6 +66,46 @@ Examples:
 The object that --json prints:
   query {row, key} or {image}, neighbours [{rank, cosine, row, key}]";
 
+const MODELS_EXAMPLES: &str = "\
+Examples:
+  imbed models                                     # what --model takes
+  imbed models pull openai/clip-vit-base-patch32   # download, or bring up to date
+  imbed models list
+  imbed models verify
+  imbed models remove openai/clip-vit-base-patch32
+
+The cache is the one that Python's Hugging Face libraries use: HF_HOME,
+HF_HUB_CACHE. HF_ENDPOINT names another hub, HF_TOKEN says who asks, and
+HF_HUB_OFFLINE=1 forbids downloads.";
+
+const PULL_HELP: &str = "\
+What was downloaded before an interruption is kept and not fetched again.
+
+Exit codes:
+  0 the model is here; 2 there is no such model, or the name is wrong;
+  3 the download failed; 130 stopped
+
+The object that --json prints:
+  name, revision, commit, folder, files [name], bytes, downloaded_bytes; or
+  name, builtin for a model inside the program";
+
+const LIST_HELP: &str = "\
+The array that --json prints has for each model and commit:
+  name, commit, revisions [name], bytes, complete, missing [file], last_used
+  (seconds since 1970, or null), folder";
+
+const VERIFY_HELP: &str = "\
+Exit codes:
+  0 every file is what its checksum says; 1 some are not; 2 there is no such
+  model in the cache; 3 the cache cannot be read
+
+The array that --json prints has for each model:
+  name, whole (a number of files), bytes, broken [{path, why}], unchecked [path]";
+
+const REMOVE_HELP: &str = "\
+The object that --json prints:
+  name, folder, bytes";
+
 /// Turn images into vectors, in bulk: a folder or table of images becomes an embedding column.
 #[derive(Debug, Parser)]
 #[command(name = "imbed", version, arg_required_else_help = true, max_term_width = 120)]
@@ -85,7 +126,7 @@ pub(crate) enum Command {
     Similar(SimilarArgs),
     /// List the providers of this program
     Providers(ProvidersArgs),
-    /// List the models that need no path, and say what else may be passed as --model
+    /// List the models that need no path, and say what else may be passed as --model; download, list, verify, remove
     Models(ModelsArgs),
 }
 
@@ -178,9 +219,13 @@ pub(crate) struct ModelArgs {
     #[arg(long)]
     pub(crate) provider: Option<String>,
 
-    /// The model: a folder with a checkpoint, or a name from `imbed models`
+    /// The model: a folder with a checkpoint, a name on the hub (org/name[@revision]), or a name from `imbed models`
     #[arg(long)]
     pub(crate) model: Option<String>,
+
+    /// Download nothing: a model that is not here is an error
+    #[arg(long)]
+    pub(crate) offline: bool,
 
     /// Any option by name, also a provider's own; may be repeated
     #[arg(long = "option", value_name = "NAME=VALUE", value_parser = name_and_value)]
@@ -367,12 +412,81 @@ pub(crate) struct ProvidersArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, after_help = MODELS_EXAMPLES)]
 pub(crate) struct ModelsArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<ModelsCommand>,
+
     /// Of this provider only
     #[arg(long)]
     pub(crate) provider: Option<String>,
 
     /// Print one JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// Download a model from the hub, or bring it up to date
+    Pull(PullArgs),
+    /// List the models in the cache: revision, size, whether they are complete, when they were last used
+    List(ListArgs),
+    /// Hash the files of the cache again and name those that are broken
+    Verify(VerifyArgs),
+    /// Remove a model from the cache, with all its revisions
+    Remove(RemoveArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = PULL_HELP)]
+pub(crate) struct PullArgs {
+    /// org/name or org/name@revision
+    pub(crate) name: String,
+
+    /// A branch, a tag or a commit [default: main]
+    #[arg(long)]
+    pub(crate) revision: Option<String>,
+
+    /// Download nothing: only look whether all files are here
+    #[arg(long)]
+    pub(crate) offline: bool,
+
+    /// Print errors only
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = LIST_HELP)]
+pub(crate) struct ListArgs {
+    /// Print one JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = VERIFY_HELP)]
+pub(crate) struct VerifyArgs {
+    /// org/name [default: every model]
+    pub(crate) name: Option<String>,
+
+    /// Print one JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = REMOVE_HELP)]
+pub(crate) struct RemoveArgs {
+    /// org/name
+    pub(crate) name: String,
+
+    /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -3,7 +3,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | all well |
-//! | 1 | some rows failed and were kept as null; or the answer to the question is no |
+//! | 1 | some rows failed and were kept as null; or the answer is no: not comparable, not whole |
 //! | 2 | usage: refused before any work |
 //! | 3 | the work failed; there is no output |
 //! | 130 | stopped by the user; there is no output |
@@ -23,7 +23,7 @@ pub(crate) enum Success {
     Whole,
     /// Some rows are null because they failed.
     WithFailedRows,
-    /// The answer to the question is no.
+    /// The answer to the question is no: files that cannot be compared, a model that is not whole.
     No,
 }
 
@@ -49,6 +49,8 @@ pub(crate) trait Blame<T> {
     fn usage(self) -> Result<T, Failure>;
     /// During the work.
     fn fatal(self) -> Result<T, Failure>;
+    /// While a model was fetched: a name that is wrong is the user's to mend, all else is a failure.
+    fn fetched(self) -> Result<T, Failure>;
 }
 
 impl<T> Blame<T> for Result<T, Error> {
@@ -62,6 +64,15 @@ impl<T> Blame<T> for Result<T, Error> {
             _ if reader_is_gone(&error) => Failure::ReaderGone,
             _ => Failure::Fatal(error),
         })
+    }
+
+    fn fetched(self) -> Result<T, Failure> {
+        match &self {
+            Err(error) if matches!(error.kind(), ErrorKind::Request | ErrorKind::RateLimited | ErrorKind::Io) => {
+                self.fatal()
+            }
+            _ => self.usage(),
+        }
     }
 }
 

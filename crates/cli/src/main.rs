@@ -1,11 +1,12 @@
 //! The `imbed` command: folders and tables of images become embedding columns.
 //!
 //! [`args`] is what a user may type, [`commands`] is what happens then. [`source`] turns inputs into chunks for the engine,
-//! [`sink`] writes what comes back, [`progress`] and [`summary`] say how it went, and [`exit`] is how it ends. No provider is
+//! [`sink`] writes what comes back, [`download`], [`progress`] and [`summary`] say how it goes, and [`exit`] is how it ends. No provider is
 //! named here: they come from the registry.
 
 mod args;
 mod commands;
+mod download;
 mod exit;
 mod interrupt;
 mod panics;

@@ -28,6 +28,18 @@ pub(crate) fn time(time: Duration) -> String {
     }
 }
 
+/// How long ago something was, roughly: `today`, `1 day ago`, `7 weeks ago`.
+pub(crate) fn ago(time: Duration) -> String {
+    let days = time.as_secs() / 86_400;
+    match days {
+        0 => "today".to_owned(),
+        1..21 => format!("{} ago", count(days, "day")),
+        21..180 => format!("{} ago", count(days / 7, "week")),
+        180..730 => format!("{} ago", count(days / 30, "month")),
+        _ => format!("{} ago", count(days / 365, "year")),
+    }
+}
+
 /// `1 row`, `1,234 rows`.
 pub(crate) fn count(n: u64, singular: &str) -> String {
     format!("{} {singular}{}", thousands(n), if n == 1 { "" } else { "s" })
@@ -84,6 +96,13 @@ mod tests {
         let shown: Vec<String> =
             [0.581, 12.34, 249.0, 7500.0].into_iter().map(|s| time(Duration::from_secs_f64(s))).collect();
         assert_eq!(shown, ["0.58 s", "12.3 s", "4 min 09 s", "2 h 05 min"]);
+    }
+
+    #[test]
+    fn days_become_weeks_months_and_years() {
+        let shown: Vec<String> =
+            [0, 1, 20, 50, 200, 1000].into_iter().map(|d| ago(Duration::from_secs(d * 86_400))).collect();
+        assert_eq!(shown, ["today", "1 day ago", "20 days ago", "7 weeks ago", "6 months ago", "2 years ago"]);
     }
 
     #[test]

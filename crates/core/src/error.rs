@@ -185,7 +185,7 @@ impl std::error::Error for Error {
 }
 
 /// The names in `known` that a user may have meant by `name`, nearest first, at most three.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let mut scored: Vec<(usize, &str)> = known.into_iter().map(|k| (edit_distance(name, k), k)).collect();
     scored.retain(|(distance, k)| *distance <= k.len().max(name.len()) / 3 + 1);
     scored.sort_unstable();

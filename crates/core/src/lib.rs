@@ -13,6 +13,8 @@
 //!
 //! [`arrow`] holds the column types and the same image operations over whole arrays.
 //!
+//! Where a model has to be downloaded first, [`fetch`] says how a provider does it and tells of it.
+//!
 //! No model code, no network and no async runtime lives here, so a third party's provider needs this crate alone.
 
 pub mod arrow;
@@ -22,6 +24,7 @@ pub mod descriptor;
 pub mod device;
 pub mod embedder;
 pub mod error;
+pub mod fetch;
 pub mod image;
 pub mod options;
 pub mod pixels;
@@ -37,6 +40,7 @@ pub use descriptor::{
 pub use device::{Device, DeviceRequest};
 pub use embedder::{AsyncImageEmbedder, BlockingImageEmbedder, Embedder, EncodedImage, ImageBatch};
 pub use error::{Error, ErrorKind, Result};
+pub use fetch::{FetchProgress, FetchScope};
 pub use options::EmbedOptions;
 pub use pixels::PixelBatch;
 pub use preprocess::Preprocess;

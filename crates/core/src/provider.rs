@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{EmbedOptions, ImageEmbedderDescriptor, Result, options::OptionSpec};
+use crate::{EmbedOptions, FetchProgress, FetchScope, ImageEmbedderDescriptor, Result, options::OptionSpec};
 
 /// A model that a provider can name by itself, for `imbed models`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,22 @@ pub trait Provider: fmt::Debug + Send + Sync {
         None
     }
 
-    /// A descriptor of `model`. Reads configuration only: no weights, no network.
+    /// Brings the files of `model` to this machine, as far as `scope` goes and as they are not here yet.
+    ///
+    /// The only place where a provider may use the network before the model runs. A provider without files to fetch leaves
+    /// this as it is.
+    fn fetch(
+        &self,
+        model: &str,
+        options: &EmbedOptions,
+        scope: FetchScope,
+        progress: &mut dyn FetchProgress,
+    ) -> Result<()> {
+        let _ = (model, options, scope, progress);
+        Ok(())
+    }
+
+    /// A descriptor of `model`. Reads configuration on this machine only: no weights, no network.
     fn image_embedder(&self, model: &str, options: &EmbedOptions) -> Result<Arc<dyn ImageEmbedderDescriptor>>;
 
     /// The descriptor whose [`to_json`](ImageEmbedderDescriptor::to_json) gave `config`.

@@ -1,11 +1,12 @@
 //! Which provider, which model, which options: one place decides.
 //!
-//! In order: the explicit argument, the session, the environment and `imbed.toml`, the default.
+//! In order: the explicit argument, the session, the environment and `imbed.toml`, the default. Where nobody names a provider
+//! or a model, that is the built-in model; where a provider is named without a model, it is the provider's default model.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{
-    Error, ErrorKind, ImageEmbedderDescriptor, Provider, Registry, Result,
+    EmbedOptions, Error, ErrorKind, FetchProgress, FetchScope, ImageEmbedderDescriptor, Provider, Registry, Result,
     config::{Config, NamedProvider},
     options::{OptionMap, OptionSpec, Pooling},
 };
@@ -34,6 +35,15 @@ struct Attached {
     provider: Arc<dyn Provider>,
     model: Option<String>,
     options: OptionMap,
+}
+
+/// What was decided, before anything is made of it.
+struct Choice {
+    provider: Arc<dyn Provider>,
+    model: String,
+    options: EmbedOptions,
+    provider_origin: Origin,
+    model_origin: Origin,
 }
 
 /// What a caller asks for; whatever is `None` is looked up.
@@ -123,8 +133,36 @@ impl Session {
         self.current.as_deref()
     }
 
-    /// Decides provider, model and options, and makes the descriptor.
+    /// Whether nothing may be downloaded, as `imbed.toml`, the environment or [`set_offline`](Self::set_offline) said.
+    pub fn is_offline(&self) -> bool {
+        self.config.offline
+    }
+
+    /// From here on, [`fetch`](Self::fetch) downloads nothing, or may again.
+    pub fn set_offline(&mut self, offline: bool) {
+        self.config.offline = offline;
+    }
+
+    /// Brings the files of the model that `request` means to this machine, as far as `scope` goes and they are not here yet.
+    ///
+    /// Does nothing when the session is [offline](Self::is_offline); [`resolve`](Self::resolve) then says what is missing.
+    pub fn fetch(&self, request: &Request, scope: FetchScope, progress: &mut dyn FetchProgress) -> Result<()> {
+        if self.is_offline() {
+            return Ok(());
+        }
+        let choice = self.choose(request)?;
+        choice.provider.fetch(&choice.model, &choice.options, scope, progress)
+    }
+
+    /// Decides provider, model and options, and makes the descriptor. Uses no network: see [`fetch`](Self::fetch).
     pub fn resolve(&self, request: &Request) -> Result<Resolved> {
+        let Choice { provider, model, options, provider_origin, model_origin } = self.choose(request)?;
+        let descriptor = provider.image_embedder(&model, &options)?;
+        check_pooling(descriptor.as_ref(), options.pooling)?;
+        Ok(Resolved { descriptor, provider_origin, model_origin })
+    }
+
+    fn choose(&self, request: &Request) -> Result<Choice> {
         let (attached, provider_origin) = self.provider(request.provider.as_deref())?;
         let provider = attached.provider;
 
@@ -142,17 +180,14 @@ impl Session {
             (default, Origin::Default),
         ]
         .into_iter()
-        .find_map(|(model, origin)| Some((model?, origin)))
+        .find_map(|(model, origin)| Some((model?.to_owned(), origin)))
         .ok_or_else(|| no_model(provider.as_ref()))?;
 
         let mut options = OptionMap::from(self.config.options.clone());
         options.lay_over(attached.options);
         options.lay_over(request.options.clone());
         let options = options.read(provider.option_specs())?;
-
-        let descriptor = provider.image_embedder(model, &options)?;
-        check_pooling(descriptor.as_ref(), options.pooling)?;
-        Ok(Resolved { descriptor, provider_origin, model_origin })
+        Ok(Choice { provider, model, options, provider_origin, model_origin })
     }
 
     fn provider(&self, explicit: Option<&str>) -> Result<(Attached, Origin)> {
@@ -219,8 +254,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::{
-        Capability, Device, EmbedOptions, Embedder, EmbeddingDimensions, InputSpec, ModelInfo, Requirements,
-        SerializedDescriptor,
+        Capability, Device, Embedder, EmbeddingDimensions, InputSpec, ModelInfo, Requirements, SerializedDescriptor,
     };
 
     /// A provider whose descriptors only remember what they were made from.
@@ -260,6 +294,16 @@ pub(crate) mod tests {
         }
         fn builtin_model(&self) -> Option<&str> {
             Some("builtin")
+        }
+        fn fetch(
+            &self,
+            model: &str,
+            _: &EmbedOptions,
+            scope: FetchScope,
+            progress: &mut dyn FetchProgress,
+        ) -> Result<()> {
+            progress.waiting(&format!("{} {model} {scope:?}", self.0));
+            Ok(())
         }
         fn image_embedder(&self, model: &str, options: &EmbedOptions) -> Result<Arc<dyn ImageEmbedderDescriptor>> {
             Ok(Arc::new(FakeDescriptor { provider: self.0.clone(), model: model.to_owned(), options: options.clone() }))
@@ -346,6 +390,27 @@ pub(crate) mod tests {
         session.set_provider("second", OptionMap::default()).unwrap();
         assert_eq!(chosen(&session, &nothing), ("second".into(), "usual".into(), Origin::Session));
         assert_eq!(chosen(&session, &explicit), ("first".into(), "usual".into(), Origin::Explicit));
+    }
+
+    #[test]
+    fn what_is_fetched_is_what_is_resolved_and_an_offline_session_fetches_nothing() {
+        #[derive(Default)]
+        struct Told(Vec<String>);
+        impl FetchProgress for Told {
+            fn waiting(&mut self, why: &str) {
+                self.0.push(why.to_owned());
+            }
+        }
+        let mut session = session();
+        let named = Request { provider: Some("second".into()), ..Request::default() };
+        let mut told = Told::default();
+        session.fetch(&Request::default(), FetchScope::Configuration, &mut told).unwrap();
+        session.fetch(&named, FetchScope::Everything, &mut told).unwrap();
+        assert_eq!(told.0, ["first builtin Configuration", "second usual Everything"]);
+        session.set_offline(true);
+        session.fetch(&named, FetchScope::Everything, &mut told).unwrap();
+        assert_eq!(told.0.len(), 2);
+        assert!(session.resolve(&named).is_ok());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Bulk image embedding: image columns in, vector columns out.
 //!
-//! This crate is the one dependency to name. It re-exports [`core`] (providers, descriptors, options, Arrow types) and
-//! [`engine`] (the pipeline that runs them), and links the providers that its Cargo features name, so that
-//! [`Session`](core::Session) finds them:
+//! This crate is the one dependency to name. It re-exports [`core`] (providers, descriptors, options, Arrow types),
+//! [`engine`] (the pipeline that runs them) and [`hub`] (models by name, downloaded once), and links the providers that its
+//! Cargo features name, so that [`Session`](core::Session) finds them:
 //!
 //! | feature | links |
 //! |---|---|
@@ -37,6 +37,7 @@
 
 pub use imbed_core as core;
 pub use imbed_engine as engine;
+pub use imbed_hub as hub;
 
 // Providers register themselves; naming them here keeps the linker from leaving them out.
 #[cfg(feature = "candle")]

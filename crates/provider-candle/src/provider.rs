@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use imbed_core::{EmbedOptions, ImageEmbedderDescriptor, ModelInfo, Provider, Result};
+use imbed_core::{EmbedOptions, FetchProgress, FetchScope, ImageEmbedderDescriptor, ModelInfo, Provider, Result};
 
-use crate::{descriptor::CandleDescriptor, source::BUILTIN};
+use crate::{
+    descriptor::CandleDescriptor,
+    source::{BUILTIN, Source, USUAL},
+};
 
 /// Local models in pure Rust; registered as `candle`, alias `transformers`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,15 +41,20 @@ impl Provider for CandleProvider {
     }
 
     fn accepts(&self) -> &'static str {
-        "a folder with config.json, preprocessor_config.json and model.safetensors"
+        "a folder with config.json, preprocessor_config.json and model.safetensors, or a name on the Hugging Face hub \
+         (org/name[@revision])"
     }
 
     fn default_model(&self) -> Option<&str> {
-        Some(BUILTIN)
+        Some(USUAL)
     }
 
     fn builtin_model(&self) -> Option<&str> {
         Some(BUILTIN)
+    }
+
+    fn fetch(&self, model: &str, _: &EmbedOptions, scope: FetchScope, progress: &mut dyn FetchProgress) -> Result<()> {
+        Source::fetch(model, scope, progress)
     }
 
     fn image_embedder(&self, model: &str, options: &EmbedOptions) -> Result<Arc<dyn ImageEmbedderDescriptor>> {
@@ -71,6 +79,12 @@ mod tests {
         let registry = Registry::linked();
         assert_eq!(registry.get("transformers").unwrap().name(), "candle");
         assert_eq!(registry.default_provider().unwrap().name(), "candle");
+    }
+
+    #[test]
+    fn offers_a_stronger_model_by_default_and_the_built_in_one_to_who_names_nothing() {
+        assert_eq!(CandleProvider.default_model(), Some("openai/clip-vit-base-patch32"));
+        assert_eq!(CandleProvider.builtin_model(), Some("imbed/tiny"));
     }
 
     #[test]

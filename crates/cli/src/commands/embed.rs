@@ -11,7 +11,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use console::style;
 use imbed::{
     core::{
-        Error, ErrorKind, Result,
+        Error, ErrorKind, FetchScope, Result, Session,
         image::DecodeOptions,
         options::{OnError, OptionMap},
         session::{Origin, Request, Resolved},
@@ -19,9 +19,10 @@ use imbed::{
     engine::{EmbedStream, EmbeddedChunk, Engine},
 };
 
-use super::{print, print_json, session};
+use super::{print, print_json};
 use crate::{
     args::{EmbedArgs, ImageArgs},
+    download::{Downloads, Waits},
     exit::{Blame, Failure, Outcome, Success},
     interrupt,
     progress::Progress,
@@ -32,16 +33,16 @@ use crate::{
 
 pub(crate) fn run(args: &EmbedArgs) -> Outcome {
     let target = target(args).usage()?;
-    let session = session(args.model.config.as_deref()).usage()?;
-    let resolved = session.resolve(&request(args)).usage()?;
+    let session = session(args)?;
+    let request = request(args);
+    // Its configuration is enough to plan with, so a mistake elsewhere is found before a large download.
+    let mut waits = Waits::new(args.messages.quiet);
+    session.fetch(&request, FetchScope::Configuration, &mut waits).fetched()?;
+    let mut resolved = session.resolve(&request).usage()?;
     check_errors_column(args, resolved.descriptor.options().on_error).usage()?;
     let source = Source::open(&args.inputs, &args.input).usage()?;
     check_names(args, source.schema()).usage()?;
-    let engine = Engine::builder(Arc::clone(&resolved.descriptor))
-        .decode(decode_options(&args.image))
-        .cpu_threads(args.resources.threads.map(std::num::NonZeroUsize::get))
-        .build()
-        .usage()?;
+    let mut engine = engine(args, &resolved)?;
     if args.messages.explain {
         print(&explanation(&source, target.as_ref(), &resolved, &engine)).fatal()?;
         return Ok(Success::Whole);
@@ -51,8 +52,15 @@ pub(crate) fn run(args: &EmbedArgs) -> Outcome {
             Error::new(ErrorKind::BadInput, "there is no output").hint("name one with -o FILE"),
         ));
     };
-    tell_choice(args, &resolved);
+    tell_choice(args, &session, &resolved);
     interrupt::listen().fatal()?;
+    let mut downloads = Downloads::new(args.messages.quiet, args.messages.json);
+    session.fetch(&request, FetchScope::Everything, &mut downloads).fetched()?;
+    if downloads.any() {
+        // The weights say more than their configuration did.
+        resolved = session.resolve(&request).usage()?;
+        engine = self::engine(args, &resolved)?;
+    }
     let vectors = engine.field(&args.output.output_column).fatal()?;
     let schema = output_schema(source.schema(), vectors, args.failures.errors_column.as_deref());
     let sink = target.open(&schema, &args.output.output_column).usage()?;
@@ -65,6 +73,23 @@ pub(crate) fn run(args: &EmbedArgs) -> Outcome {
         write: Duration::ZERO,
     }
     .go(&engine, source)
+}
+
+/// The linked providers under the configuration, offline if the user said so.
+fn session(args: &EmbedArgs) -> Result<Session, Failure> {
+    let mut session = super::session(args.model.config.as_deref()).usage()?;
+    if args.model.offline {
+        session.set_offline(true);
+    }
+    Ok(session)
+}
+
+fn engine(args: &EmbedArgs, resolved: &Resolved) -> Result<Engine, Failure> {
+    Engine::builder(Arc::clone(&resolved.descriptor))
+        .decode(decode_options(&args.image))
+        .cpu_threads(args.resources.threads.map(std::num::NonZeroUsize::get))
+        .build()
+        .usage()
 }
 
 /// Why a row is null that did not fail, for the column of reasons.
@@ -257,11 +282,16 @@ fn output_schema(carried: &Schema, vectors: Field, errors: Option<&str>) -> Sche
 }
 
 /// One line, for those who named no model: what runs, and that there is better.
-fn tell_choice(args: &EmbedArgs, resolved: &Resolved) {
+fn tell_choice(args: &EmbedArgs, session: &Session, resolved: &Resolved) {
     let nobody_chose = resolved.provider_origin == Origin::Default && resolved.model_origin == Origin::Default;
     if nobody_chose && !args.messages.quiet {
         let model = resolved.descriptor.model();
-        eprintln!("using the built-in model {model}; --model FOLDER names a stronger one, see `imbed models`");
+        let stronger = session.registry().get(resolved.descriptor.provider()).ok();
+        let stronger = match stronger.and_then(|provider| provider.default_model()).filter(|name| *name != model) {
+            Some(name) => format!("--model {name} is stronger (downloaded once)"),
+            None => "--model names another".to_owned(),
+        };
+        eprintln!("using the built-in model {model}; it works offline; {stronger}, see `imbed models`");
     }
 }
 

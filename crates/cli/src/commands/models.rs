@@ -1,4 +1,10 @@
-//! `imbed models`: what can be named, and what else may be passed.
+//! `imbed models`: what can be named, and what else may be passed; and, one file each, what is done with the cache of
+//! downloaded models.
+
+mod list;
+mod pull;
+mod remove;
+mod verify;
 
 use std::{fmt::Write, sync::Arc};
 
@@ -7,11 +13,21 @@ use serde_json::json;
 
 use super::{print, print_json};
 use crate::{
-    args::ModelsArgs,
+    args::{ModelsArgs, ModelsCommand},
     exit::{Blame, Outcome, Success},
 };
 
 pub(crate) fn run(args: &ModelsArgs) -> Outcome {
+    match &args.command {
+        Some(ModelsCommand::Pull(args)) => pull::run(args),
+        Some(ModelsCommand::List(args)) => list::run(args),
+        Some(ModelsCommand::Verify(args)) => verify::run(args),
+        Some(ModelsCommand::Remove(args)) => remove::run(args),
+        None => known(args),
+    }
+}
+
+fn known(args: &ModelsArgs) -> Outcome {
     let registry = Registry::linked();
     let chosen: Vec<&Arc<dyn Provider>> = match &args.provider {
         Some(name) => vec![registry.get(name).usage()?],
@@ -48,5 +64,8 @@ fn to_text(provider: &dyn Provider) -> String {
         let _ = writeln!(text, "  {:<20} {:>5} dimensions  {}{builtin}", model.name, model.dimensions, model.summary);
     }
     let _ = writeln!(text, "  --model also takes {}", provider.accepts());
+    if let Some(model) = provider.default_model() {
+        let _ = writeln!(text, "  --provider {} without --model takes {model}", provider.name());
+    }
     text
 }

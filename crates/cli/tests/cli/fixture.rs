@@ -42,12 +42,14 @@ impl Folder {
         fs::write(path, bytes).unwrap();
     }
 
-    /// The program, to be run in this folder, unmoved by the environment of whoever runs the tests.
+    /// The program, to be run in this folder, unmoved by the environment of whoever runs the tests, and off the network.
     pub(crate) fn imbed(&self, args: &[&str]) -> Command {
         let mut command = Command::cargo_bin("imbed").unwrap();
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("IMBED_")) {
+        let moves = |name: &str| ["IMBED_", "HF_", "HUGGING"].iter().any(|start| name.starts_with(start));
+        for (name, _) in std::env::vars().filter(|(name, _)| moves(name)) {
             command.env_remove(name);
         }
+        command.env("HF_HUB_OFFLINE", "1").env("HF_HOME", self.path("hf"));
         command.current_dir(self.0.path()).args(args);
         command
     }

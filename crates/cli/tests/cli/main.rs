@@ -3,7 +3,10 @@
 mod errors_and_exit_codes;
 mod explain;
 mod fixture;
+mod hub;
 mod inputs;
 mod inspect;
 mod outputs;
+#[path = "../../../hub/tests/support/server.rs"]
+mod server;
 mod similar;
