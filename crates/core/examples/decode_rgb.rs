@@ -15,7 +15,7 @@ use std::{
 
 use imbed_core::{
     Error, ErrorKind, Result,
-    image::{DecodeOptions, decode, sniff},
+    image::{DecodeOptions, Format, decode, sniff},
     options::{Alpha, Icc},
 };
 use serde_json::json;
@@ -33,7 +33,7 @@ fn main() -> Result<()> {
                 options.frame = number.ok_or_else(|| Error::new(ErrorKind::BadOption, "--frame takes a number"))?;
             }
             path => {
-                report(path, &options, &mut out).map_err(|e| Error::new(ErrorKind::Io, e.to_string()).context(path))?
+                report(path, &options, &mut out).map_err(|e| Error::new(ErrorKind::Io, e.to_string()).context(path))?;
             }
         }
     }
@@ -47,7 +47,7 @@ fn report(path: &str, options: &DecodeOptions, out: &mut impl Write) -> io::Resu
     let micros = started.elapsed().as_micros() as u64;
     let mut line = json!({
         "path": path,
-        "format": sniff(&bytes).map(|format| format.as_str()),
+        "format": sniff(&bytes).map(Format::as_str),
         "micros": micros,
         "peak_kb": peak_memory(),
     });

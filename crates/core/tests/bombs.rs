@@ -52,7 +52,7 @@ fn crc32(bytes: &[u8]) -> u32 {
     })
 }
 
-fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+fn chunk(kind: &[u8], data: &[u8]) -> Vec<u8> {
     let body = [kind, data].concat();
     [&(data.len() as u32).to_be_bytes(), &body[..], &crc32(&body).to_be_bytes()].concat()
 }
@@ -231,7 +231,7 @@ fn bombs_are_refused_in_time_and_without_their_memory() {
 
     // What is compressed beside the picture grows no more than it may.
     let much = zeros(64 << 20);
-    for (kind, name) in [(b"iCCP", &b"profile\0\0"[..]), (b"zTXt", b"Raw profile type exif\0\0")] {
+    for (kind, name) in [(&b"iCCP"[..], &b"profile\0\0"[..]), (b"zTXt", b"Raw profile type exif\0\0")] {
         let file = png(3, 2, &chunk(kind, &[name, &much].concat()));
         let options = DecodeOptions { icc: Icc::Srgb, ..DecodeOptions::default() };
         measured("PNG with much beside it", &file, &options).unwrap();

@@ -3,9 +3,9 @@
 //! The format is found in the content. The header is read first and held against the [`Limits`]; only then are pixels
 //! allocated. A file that ends too early is an error, as a picture that is half grey would be a wrong answer.
 //!
-//! [`jpeg`] is our own decoder. [`png`](self::png), [`gif`](self::gif), [`webp`], [`tiff`](self::tiff) and [`ico`] drive the
-//! usual crates, but choose frames, lay them over each other and turn samples into colours as PIL does. [`bmp`] undoes run lengths itself,
-//! and [`plain`] is all other formats.
+//! [`jpeg`] is our own decoder. [`png`], [`gif`], [`webp`], [`tiff`] and [`ico`] drive the usual crates, but choose frames, lay
+//! them over each other and turn samples into colours as PIL does. [`bmp`] undoes run lengths itself, and [`plain`] is all
+//! other formats.
 
 mod bmp;
 mod canvas;
