@@ -18,6 +18,7 @@ import io
 import json
 import pathlib
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -129,8 +130,11 @@ def compare(binary: str, cases: int, seed: int) -> int:
             if isinstance(wanted, str) or "error" in said:
                 both = isinstance(wanted, str) and "error" in said
                 count["refused by both" if both else "refused by one"] += 1
+                # Without what differs from case to case.
+                mine = said.get("error", "none").splitlines()[0].replace(f"{job['image']}: ", "")
                 theirs = wanted if isinstance(wanted, str) else "none"
-                refusals["both" if both else "one", said.get("error", "none").splitlines()[0][:110], theirs[:110]] += 1
+                mine, theirs = (re.sub(r"\d+", "N", text)[:100] for text in (mine, theirs))
+                refusals["both" if both else "one", mine, theirs] += 1
                 continue
             pixels, numbers = result(job, said)
             if pixels.shape != wanted[0].shape:
@@ -160,7 +164,8 @@ def photos(binary: str, folder: str, limit: int) -> None:
     errors = []
     with tempfile.TemporaryDirectory() as out:
         jobs = []
-        for number, path in enumerate(sorted(pathlib.Path(folder).rglob("*.jp*g"))[:limit]):
+        paths = sorted(p for p in pathlib.Path(folder).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg"))
+        for number, path in enumerate(paths[:limit]):
             image = Image.open(path).convert("RGB")
             image.save(f"{out}/{number}.png", compress_level=1)
             jobs.append({"config": config, "image": f"{out}/{number}.png", "out": f"{out}/{number}"})

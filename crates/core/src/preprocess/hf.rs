@@ -70,7 +70,12 @@ fn resize(config: &Config<'_>, processor: &Processor) -> Result<Option<Resize>> 
         }
         return Ok(None);
     }
-    let filter = match config.value("resample")? {
+    // SigLIP 2's steps fall back to a filter of their own, its default.
+    let resample = match processor.kind {
+        Kind::Patches => config.get("resample"),
+        _ => config.value("resample")?,
+    };
+    let filter = match resample {
         None => processor.filter,
         Some(value) => value
             .as_i64()
@@ -302,8 +307,9 @@ mod tests {
     fn siglip2_reads_its_patches_and_no_size() {
         let recipe = recipe(&json!({
             "image_processor_type": "Siglip2ImageProcessorFast", "patch_size": 14, "max_num_patches": 729,
-            "size": 7, "do_center_crop": true, "crop_size": 5,
+            "size": 7, "do_center_crop": true, "crop_size": 5, "resample": null,
         }));
+        assert_eq!(recipe.resize.unwrap().filter, Filter::Bilinear);
         assert_eq!(recipe.resize.unwrap().target, ResizeTarget::Patches { patch: 14, max_patches: 729 });
         assert_eq!(recipe.center_crop, None);
         let error = error(&json!({ "image_processor_type": "Siglip2ImageProcessor", "do_resize": false }));

@@ -49,10 +49,11 @@ impl Preprocess {
             return Err(Error::new(
                 ErrorKind::Dimensions,
                 format!(
-                    "the image, {} x {} pixels, is so thin that nothing is left of it once resized",
-                    from.width, from.height
+                    "an image of {} x {} would become one of {} x {}",
+                    from.width, from.height, resized.width, resized.height
                 ),
-            ));
+            )
+            .hint("the model's size keeps the proportion, which leaves nothing of so thin an image; leave it out"));
         }
         if size.bytes() == 0 {
             return Ok(());
