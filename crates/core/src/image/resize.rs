@@ -4,11 +4,15 @@
 //! resized first, then rows; between the two passes samples are bytes again. Models were trained on pictures made exactly
 //! so, which is why the steps, and not only the filters, are Pillow's.
 
+#![allow(clippy::inline_always, reason = "a function is compiled for the widest vectors only where it is inlined")]
+
 mod bytes;
 mod coefficients;
 mod filter;
 mod nearest;
 mod premultiply;
+#[cfg(target_arch = "x86_64")]
+mod rgb;
 mod wide;
 
 use std::cell::RefCell;

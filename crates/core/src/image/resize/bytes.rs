@@ -1,7 +1,13 @@
 //! The two passes over 8-bit samples, in fixed point.
+//!
+//! The sums are whole numbers, so that their order changes nothing.
 
 use std::ops::Range;
 
+use pulp::{Arch, Simd, WithSimd};
+
+#[cfg(target_arch = "x86_64")]
+use super::rgb;
 use super::{
     Job,
     coefficients::{Axis, PRECISION_BITS},
@@ -14,7 +20,7 @@ pub(super) struct Scratch {
 }
 
 /// One half in fixed point: what every sum starts at, so that cutting the fraction off rounds.
-const HALF: i32 = 1 << (PRECISION_BITS - 1);
+pub(super) const HALF: i32 = 1 << (PRECISION_BITS - 1);
 
 fn to_byte(sum: i32) -> u8 {
     (sum >> PRECISION_BITS).clamp(0, 255) as u8
@@ -22,12 +28,12 @@ fn to_byte(sum: i32) -> u8 {
 
 /// A rectangle of samples inside rows of `stride` samples.
 #[derive(Debug, Clone)]
-struct View<'a> {
-    samples: &'a [u8],
-    stride: usize,
-    rows: Range<usize>,
+pub(super) struct View<'a> {
+    pub(super) samples: &'a [u8],
+    pub(super) stride: usize,
+    pub(super) rows: Range<usize>,
     /// Within a row, in samples.
-    columns: Range<usize>,
+    pub(super) columns: Range<usize>,
 }
 
 impl<'a> View<'a> {
@@ -99,6 +105,15 @@ fn whole(samples: &[u8], stride: usize) -> View<'_> {
 
 /// Filters each row along itself.
 fn filter_across(from: &View<'_>, channels: usize, to: &mut [u8], to_stride: usize, axis: &Axis<i32>) {
+    #[cfg(target_arch = "x86_64")]
+    if channels == 3 && rgb::filter_across(from, to, to_stride, axis) {
+        return;
+    }
+    filter_across_simply(from, channels, to, to_stride, axis);
+}
+
+/// The same for any number of channels on any processor.
+fn filter_across_simply(from: &View<'_>, channels: usize, to: &mut [u8], to_stride: usize, axis: &Axis<i32>) {
     for (from, to) in from.rows().zip(to.chunks_exact_mut(to_stride)) {
         match channels {
             1 => filter_row::<1>(from, to, axis),
@@ -125,27 +140,122 @@ fn filter_row<const C: usize>(from: &[u8], to: &mut [u8], axis: &Axis<i32>) {
 
 /// Filters from row to row.
 fn filter_down(from: &View<'_>, to: &mut [u8], axis: &Axis<i32>) {
-    // A block of sums stays in registers over all rows that it needs.
-    const BLOCK: usize = 32;
-    let width = from.columns.len();
-    for (out, (sources, weights)) in to.chunks_exact_mut(width).zip(axis.taps()) {
-        let start = from.rows.start + sources.start;
-        let above = View { rows: start..start + sources.len(), ..from.clone() };
-        let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
-        let rest_start = blocks.len() * BLOCK;
-        for (i, block) in blocks.iter_mut().enumerate() {
-            let mut sums = [HALF; BLOCK];
-            for (row, weight) in above.rows().zip(weights) {
-                let samples = &row[i * BLOCK..][..BLOCK];
-                for (sum, sample) in sums.iter_mut().zip(samples) {
-                    *sum += i32::from(*sample) * weight;
+    Arch::new().dispatch(Down { from, to, axis });
+}
+
+/// What [`filter_down`] does, compiled for the widest vectors that the processor has.
+struct Down<'a> {
+    from: &'a View<'a>,
+    to: &'a mut [u8],
+    axis: &'a Axis<i32>,
+}
+
+/// A block of sums stays in registers over all rows that it needs.
+const BLOCK: usize = 32;
+
+impl WithSimd for Down<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { from, to, axis } = self;
+        let width = from.columns.len();
+        for (out, (sources, weights)) in to.chunks_exact_mut(width).zip(axis.taps()) {
+            let above = &from.samples[(from.rows.start + sources.start) * from.stride + from.columns.start..];
+            let mut column = 0;
+            while column + BLOCK <= width {
+                sum_block::<BLOCK>(above, from.stride, column, weights, out);
+                column += BLOCK;
+            }
+            if width >= BLOCK {
+                // The last block again, ending where the row ends.
+                sum_block::<BLOCK>(above, from.stride, width - BLOCK, weights, out);
+            } else {
+                for column in column..width {
+                    sum_block::<1>(above, from.stride, column, weights, out);
                 }
             }
-            *block = sums.map(to_byte);
         }
-        for (i, out) in rest.iter_mut().enumerate() {
-            let column = above.rows().zip(weights);
-            *out = to_byte(column.fold(HALF, |sum, (row, weight)| sum + i32::from(row[rest_start + i]) * weight));
+    }
+}
+
+/// `N` weighed sums over the rows of `above`, which are `stride` apart, from `column` on.
+#[inline(always)]
+fn sum_block<const N: usize>(above: &[u8], stride: usize, column: usize, weights: &[i32], out: &mut [u8]) {
+    let mut sums = [HALF; N];
+    for (row, weight) in weights.iter().enumerate() {
+        let samples = &above[row * stride + column..][..N];
+        for i in 0..N {
+            sums[i] += i32::from(samples[i]) * weight;
+        }
+    }
+    let out = &mut out[column..][..N];
+    for i in 0..N {
+        out[i] = to_byte(sums[i]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::image::Filter;
+
+    fn samples(n: usize, seed: u64) -> Vec<u8> {
+        let sample = |i: u64| match ((i + seed).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 52) as u32 {
+            // Extremes too, which make the largest sums.
+            hash @ 0..1024 => (hash & 1) as u8 * 255,
+            hash => hash as u8,
+        };
+        (0..n as u64).map(sample).collect()
+    }
+
+    fn axis(from: u32, to: u32, filter: Filter) -> Axis<i32> {
+        Axis::new(from, to, 0..to, filter).fixed()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        #[cfg(target_arch = "x86_64")]
+        fn rows_of_pixels_come_out_as_the_simple_way_has_them(
+            from in 1..=300_u32, to in 1..=100_u32, rows in 1..=9_usize, margin in 0..=2_usize, seed in any::<u32>(),
+            filter in prop::sample::select(Filter::ALL.to_vec()),
+        ) {
+            let axis = axis(from, to, filter);
+            let columns = margin * 3..margin * 3 + from as usize * 3;
+            let stride = columns.end + margin * 3;
+            let samples = samples(stride * rows, seed.into());
+            let view = View { samples: &samples, stride, rows: 0..rows, columns };
+            let to_stride = to as usize * 3;
+            let (mut fast, mut simple) = (vec![7; to_stride * rows], vec![9; to_stride * rows]);
+            filter_across_simply(&view, 3, &mut simple, to_stride, &axis);
+            if rgb::filter_across(&view, &mut fast, to_stride, &axis) {
+                prop_assert_eq!(fast, simple);
+            }
+        }
+
+        #[test]
+        fn columns_come_out_as_the_sums_of_their_samples(
+            from in 1..=200_u32, to in 1..=40_u32, width in 1..=100_usize, margin in 0..=2_usize, seed in any::<u32>(),
+            filter in prop::sample::select(Filter::ALL.to_vec()),
+        ) {
+            let axis = axis(from, to, filter);
+            let (stride, columns) = (width + 2 * margin, margin..margin + width);
+            let samples = samples(stride * (from as usize + margin), seed.into());
+            let rows = margin..margin + from as usize;
+            let view = View { samples: &samples, stride, rows, columns };
+            let mut out = vec![7; width * to as usize];
+            filter_down(&view, &mut out, &axis);
+            let source: Vec<&[u8]> = view.rows().collect();
+            for (out, (sources, weights)) in out.chunks_exact(width).zip(axis.taps()) {
+                for (column, out) in out.iter().enumerate() {
+                    let sum = source[sources.clone()].iter().zip(weights).map(|(row, weight)| i32::from(row[column]) * weight);
+                    prop_assert_eq!(*out, to_byte(HALF + sum.sum::<i32>()));
+                }
+            }
         }
     }
 }
