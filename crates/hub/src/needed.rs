@@ -54,8 +54,10 @@ pub(crate) fn configuration(files: &dyn Files) -> Vec<String> {
 ///
 /// The files that an index lists are known once it can be read; until then, those that are named as its shards are.
 pub(crate) fn weights(files: &dyn Files) -> Result<Option<Vec<String>>> {
-    let formats: &[&str] = if !files.has(CONFIG) && files.has(OPEN_CLIP) { &OPEN_CLIP_WEIGHTS } else { &WEIGHTS };
-    let Some(first) = formats.iter().find(|name| files.has(name)) else { return Ok(None) };
+    let is_open_clip = !files.has(CONFIG) && files.has(OPEN_CLIP);
+    let (first, second): (&[&str], &[&str]) =
+        if is_open_clip { (&OPEN_CLIP_WEIGHTS, &WEIGHTS) } else { (&WEIGHTS, &OPEN_CLIP_WEIGHTS) };
+    let Some(first) = first.iter().chain(second).find(|name| files.has(name)) else { return Ok(None) };
     let Some(stem) = first.strip_suffix(".index.json") else { return Ok(Some(vec![(*first).to_owned()])) };
     let mut needed = match files.text(first) {
         Some(index) => shards(first, &index)?,
@@ -183,7 +185,9 @@ mod tests {
             of(&names),
             (vec!["open_clip_config.json".to_owned()], Some(vec!["open_clip_model.safetensors".to_owned()]))
         );
-        names.extend(["config.json", "pytorch_model.bin"]);
+        names.push("config.json");
+        assert_eq!(of(&names).1.unwrap(), ["open_clip_model.safetensors"], "the only weights that there are");
+        names.push("pytorch_model.bin");
         assert_eq!(of(&names), (vec!["config.json".to_owned()], Some(vec!["pytorch_model.bin".to_owned()])));
     }
 

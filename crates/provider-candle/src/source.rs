@@ -75,7 +75,7 @@ impl Source {
         self.json("config.json", TINY_CONFIG)
     }
 
-    /// The checkpoint's recipe: `preprocessor_config.json`, or that part of `processor_config.json`.
+    /// The checkpoint's recipe: `preprocessor_config.json`, or else `processor_config.json`, which has it as a part.
     pub(crate) fn preprocessor(&self) -> Result<Value> {
         if let Some(translated) = self.open_clip()? {
             return Ok(translated.preprocessor);
@@ -84,8 +84,7 @@ impl Source {
             && !folder.join(PREPROCESSOR).is_file()
             && folder.join(PROCESSOR).is_file()
         {
-            let mut whole = self.json(PROCESSOR, "")?;
-            return Ok(whole.get_mut("image_processor").map(Value::take).unwrap_or(whole));
+            return self.json(PROCESSOR, "");
         }
         self.json(PREPROCESSOR, TINY_PREPROCESSOR)
     }
@@ -218,12 +217,12 @@ mod tests {
     }
 
     #[test]
-    fn the_recipe_may_be_a_part_of_the_processors_file() {
+    fn the_recipe_may_be_a_part_of_another_file() {
         let folder = tempfile::tempdir().unwrap();
         let processor = r#"{"image_processor": {"image_mean": [0.5]}, "processor_class": "CLIPProcessor"}"#;
         std::fs::write(folder.path().join(PROCESSOR), processor).unwrap();
         let source = Source::find(folder.path().to_str().unwrap()).unwrap();
-        assert_eq!(source.preprocessor().unwrap()["image_mean"][0], 0.5);
+        assert_eq!(source.preprocessor().unwrap()["image_processor"]["image_mean"][0], 0.5);
         std::fs::write(folder.path().join(PREPROCESSOR), r#"{"image_mean": [0.25]}"#).unwrap();
         assert_eq!(source.preprocessor().unwrap()["image_mean"][0], 0.25);
     }

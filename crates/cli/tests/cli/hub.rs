@@ -126,7 +126,12 @@ fn offline_nothing_is_asked_and_the_message_says_how_to_get_the_model() {
 #[test]
 fn a_local_provider_without_a_model_takes_its_usual_one_from_the_hub() {
     let usual = "openai/clip-vit-base-patch32";
-    let (folder, server) = (Folder::with_shots(1), hub_with(usual));
+    let (folder, server) = (Folder::with_shots(1), Server::start());
+    // Many of the older models have weights of `torch.save` alone.
+    let files: Vec<(&str, Vec<u8>)> = ["config.json", "preprocessor_config.json", "pytorch_model.bin"]
+        .map(|file| (file, fs::read(checkpoint("clip-torch").join(file)).unwrap()))
+        .into();
+    server.publish(usual, &files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect::<Vec<_>>());
     let args = ["embed", "shots", "--provider", "transformers", "-o", "a.parquet"];
     let message = stderr(&online(&folder, &server, &args).assert().code(0));
     assert!(message.starts_with(&format!("downloading {usual} from ")), "{message}");
@@ -140,6 +145,21 @@ fn a_local_provider_without_a_model_takes_its_usual_one_from_the_hub() {
     let first = message.lines().next().unwrap();
     assert!(first.contains("imbed/tiny") && first.contains("offline") && first.contains(usual), "{first}");
     assert!(server.take_seen().is_empty());
+}
+
+#[test]
+fn a_model_that_only_open_clip_describes_is_downloaded_by_its_own_names() {
+    let (folder, server) = (Folder::with_shots(2), Server::start());
+    let files: Vec<(&str, Vec<u8>)> = ["open_clip_config.json", "open_clip_model.safetensors"]
+        .map(|file| (file, fs::read(checkpoint("open-clip").join(file)).unwrap()))
+        .into();
+    let mut published: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+    published.push(("open_clip_pytorch_model.bin", b"not wanted"));
+    server.publish("org/open", &published);
+    online(&folder, &server, &["embed", "shots", "--model", "org/open", "-o", "a.parquet"]).assert().code(0);
+    let path = checkpoint("open-clip");
+    let expected = folder.embed(&["shots", "--model", path.to_str().unwrap()]).vectors();
+    assert_eq!(Embedded::read(&folder.path("a.parquet")).vectors(), expected);
 }
 
 #[test]
