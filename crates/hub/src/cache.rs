@@ -13,6 +13,7 @@ use std::{
     collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use imbed_core::{Error, ErrorKind, Result};
@@ -72,7 +73,7 @@ impl Repo {
         }
         let path = self.folder.join("refs").join(revision);
         // Renamed into place, so that nobody reads half of it.
-        let new = path.with_file_name(format!(".{}.{}.tmp", commit, std::process::id()));
+        let new = path.with_file_name(format!(".{commit}.{}.tmp", nobody_elses()));
         create_parent(&path)?;
         fs::write(&new, commit).and_then(|()| fs::rename(&new, &path)).map_err(|e| failed(&path, e))
     }
@@ -238,6 +239,12 @@ fn walk(folder: &Path, prefix: &str, names: &mut BTreeSet<String>) {
     }
 }
 
+/// A part of a file's name that no other process and no other thread uses.
+pub(crate) fn nobody_elses() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{}.{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,6 +270,19 @@ mod tests {
         assert_eq!(revisions, ["main", "refs/pr/15"]);
         fs::write(repo.folder.join("refs/main"), "../../..").unwrap();
         assert_eq!(repo.commit("main"), None, "only a commit is believed");
+    }
+
+    #[test]
+    fn threads_that_remember_the_same_revision_do_not_take_each_others_files() {
+        for _ in 0..50 {
+            let (_root, repo) = repo();
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| repo.set_commit("main", COMMIT).unwrap());
+                }
+            });
+            assert_eq!(repo.commit("main").as_deref(), Some(COMMIT));
+        }
     }
 
     #[test]

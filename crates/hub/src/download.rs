@@ -14,7 +14,7 @@ use imbed_core::{Error, FetchProgress, Result};
 use ureq::http::StatusCode;
 
 use crate::{
-    cache::{Repo, create_parent, failed},
+    cache::{Repo, create_parent, failed, nobody_elses},
     digest::Hasher,
     http::{Client, Method, request},
     listing::{RemoteFile, file_url, refused},
@@ -88,9 +88,9 @@ impl Fetch<'_> {
         }
     }
 
-    /// Where the content arrives. Without a lock the name is this process's own, as two writers would spoil each other's.
+    /// Where the content arrives. Without a lock the name is this download's own, as two writers would spoil each other's.
     fn partial(&self, blob: &Path, locked: bool) -> PathBuf {
-        let own = if locked { String::new() } else { format!(".{}", std::process::id()) };
+        let own = if locked { String::new() } else { format!(".{}", nobody_elses()) };
         blob.with_file_name(format!("{}{own}.incomplete", self.file.digest.hex()))
     }
 
