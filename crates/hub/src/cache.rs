@@ -162,8 +162,10 @@ impl Repo {
             return Ok(());
         }
         create_parent(&link)?;
-        // A link to content that is gone.
-        let _ = fs::remove_file(&link);
+        // A link to content that is gone; one that somebody made just now stays.
+        if fs::symlink_metadata(&link).is_ok() && !link.is_file() {
+            let _ = fs::remove_file(&link);
+        }
         let up = "../".repeat(2 + name.matches('/').count());
         let target = PathBuf::from(format!("{up}blobs/{}", digest.hex()));
         match symlink(&target, &link) {
