@@ -104,14 +104,24 @@ pub(crate) struct OnnxOptions {
 /// Steps of the preprocessing that the user sets.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct RecipeOptions {
-    /// `Some(None)` is the word `none`.
-    pub(crate) resize: Option<Option<ResizeTarget>>,
+    pub(crate) resize: Step<ResizeTarget>,
     pub(crate) resample: Option<Filter>,
-    /// `Some(None)` is the word `none`.
-    pub(crate) crop: Option<Option<Size>>,
+    pub(crate) crop: Step<Size>,
     pub(crate) mean: Option<[f64; 3]>,
     pub(crate) std: Option<[f64; 3]>,
     pub(crate) rescale: Option<f64>,
+}
+
+/// What the user says about a step that may be left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Step<T> {
+    /// Nothing.
+    #[default]
+    Unsaid,
+    /// The word `none`.
+    Without,
+    /// Do it so.
+    With(T),
 }
 
 /// One of the files that a model is published as.
@@ -191,9 +201,9 @@ impl OnnxOptions {
             }
             "embedding_width" => self.embedding_width = Some(text.parse().ok().filter(|width| *width > 0)?),
             "prefix_tokens" => self.prefix_tokens = Some(text.parse().ok()?),
-            "resize" => recipe.resize = Some(or_none(text, resize_target)?),
+            "resize" => recipe.resize = step(text, resize_target)?,
             "resample" => recipe.resample = Some(filter(text)?),
-            "crop" => recipe.crop = Some(or_none(text, size)?),
+            "crop" => recipe.crop = step(text, size)?,
             "mean" => recipe.mean = Some(triple(text, &[("imagenet", IMAGENET_MEAN), ("clip", CLIP_MEAN)])?),
             "std" => {
                 let std = triple(text, &[("imagenet", IMAGENET_STD), ("clip", CLIP_STD)])?;
@@ -260,8 +270,8 @@ fn filter(text: &str) -> Option<Filter> {
     Filter::ALL.into_iter().find(|filter| format!("{filter:?}").eq_ignore_ascii_case(text))
 }
 
-fn or_none<T>(text: &str, read: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
-    if text == "none" { Some(None) } else { read(text).map(Some) }
+fn step<T>(text: &str, read: impl Fn(&str) -> Option<T>) -> Option<Step<T>> {
+    if text == "none" { Some(Step::Without) } else { read(text).map(Step::With) }
 }
 
 fn resize_target(text: &str) -> Option<ResizeTarget> {
@@ -314,7 +324,7 @@ pub(crate) mod tests {
 
     /// The options that a user types.
     pub(crate) fn options(pairs: &[(&'static str, &'static str)]) -> EmbedOptions {
-        OptionMap::from_iter(pairs.iter().copied()).read(SPECS).unwrap()
+        pairs.iter().copied().collect::<OptionMap>().read(SPECS).unwrap()
     }
 
     fn read(name: &'static str, text: &'static str) -> OnnxOptions {
@@ -325,11 +335,11 @@ pub(crate) mod tests {
     fn typed_values_are_read() {
         assert_eq!(read("dtype", "q8").variant, Some(Variant::Q8));
         assert_eq!(read("dtype", "fp16").variant, Some(Variant::F16));
-        assert_eq!(read("resize", "256").recipe.resize, Some(Some(ResizeTarget::ShortestEdge(256))));
+        assert_eq!(read("resize", "256").recipe.resize, Step::With(ResizeTarget::ShortestEdge(256)));
         let exact = ResizeTarget::Exact(Size { height: 24, width: 40 });
-        assert_eq!(read("resize", "24x40").recipe.resize, Some(Some(exact)));
-        assert_eq!(read("resize", "none").recipe.resize, Some(None));
-        assert_eq!(read("crop", "224").recipe.crop, Some(Some(Size { height: 224, width: 224 })));
+        assert_eq!(read("resize", "24x40").recipe.resize, Step::With(exact));
+        assert_eq!(read("resize", "none").recipe.resize, Step::Without);
+        assert_eq!(read("crop", "224").recipe.crop, Step::With(Size { height: 224, width: 224 }));
         assert_eq!(read("mean", "0.5").recipe.mean, Some([0.5; 3]));
         assert_eq!(read("mean", "1, 2,3").recipe.mean, Some([1.0, 2.0, 3.0]));
         assert_eq!(read("std", "imagenet").recipe.std, Some(IMAGENET_STD));
@@ -344,7 +354,7 @@ pub(crate) mod tests {
         let extra = [("mean".to_owned(), json!([0.1, 0.2, 0.3])), ("crop".to_owned(), json!(8))].into();
         let read = OnnxOptions::read(&EmbedOptions { extra, ..Default::default() }).unwrap();
         assert_eq!(read.recipe.mean, Some([0.1, 0.2, 0.3]));
-        assert_eq!(read.recipe.crop, Some(Some(Size { height: 8, width: 8 })));
+        assert_eq!(read.recipe.crop, Step::With(Size { height: 8, width: 8 }));
     }
 
     #[test]

@@ -36,8 +36,9 @@ fn fits(of_image: &[usize], output: &Output) -> bool {
     match (output.form, of_image) {
         (Form::Vector, [first, rest @ ..]) => *first == width && rest.iter().all(|length| *length == 1),
         (Form::Token(first) | Form::MeanAfter(first), [tokens, last]) => *tokens > first && *last == width,
-        (Form::MapChannelFirst, [channels, rows, columns]) => *channels == width && rows * columns > 0,
-        (Form::MapChannelLast, [rows, columns, channels]) => *channels == width && rows * columns > 0,
+        (Form::MapChannelFirst, [channels, rows, columns]) | (Form::MapChannelLast, [rows, columns, channels]) => {
+            *channels == width && rows * columns > 0
+        }
         _ => false,
     }
 }

@@ -193,7 +193,7 @@ pub(crate) mod tests {
 
     #[test]
     fn fields_are_read_or_skipped_in_order() {
-        let mut message = Message::default().text(1, "name").number(2, u64::MAX).bytes(3, &[0; 20_000]);
+        let mut message = Message::default().text(1, "name").number(2, u64::MAX).bytes(3, &vec![0; 20_000]);
         message.0.extend_from_slice(&[4 << 3 | 5, 1, 2, 3, 4, 5 << 3 | 1, 1, 2, 3, 4, 5, 6, 7, 8]);
         let fields = walk(&message.text(1, "last").0).unwrap();
         let text = |text: &str| Some(text.to_owned());

@@ -58,8 +58,6 @@ imbed_core::register_provider!(default_priority = 50, || Arc::new(OnnxProvider))
 mod tests {
     use imbed_core::Registry;
 
-    use super::*;
-
     #[test]
     fn is_found_by_name_and_by_alias() {
         let registry = Registry::linked();

@@ -6,7 +6,11 @@ use imbed_core::{
 };
 use serde_json::Value;
 
-use crate::{graph::Element, input::ImageInput, options::RecipeOptions};
+use crate::{
+    graph::Element,
+    input::ImageInput,
+    options::{RecipeOptions, Step},
+};
 
 /// The recipe of `config`, a `preprocessor_config.json`, or of the options alone; never a guess.
 ///
@@ -39,18 +43,22 @@ pub(crate) fn choose(
 }
 
 fn changed(mut recipe: Preprocess, options: &RecipeOptions) -> Result<Preprocess> {
-    if let Some(target) = options.resize {
-        let filter = options.resample.or(recipe.resize.map(|resize| resize.filter));
-        recipe.resize = match (target, filter) {
-            (None, _) => None,
-            (Some(target), Some(filter)) => Some(Resize { target, filter }),
-            (Some(_), None) => return Err(missing("resample")),
-        };
-    } else if let (Some(filter), Some(resize)) = (options.resample, &mut recipe.resize) {
-        resize.filter = filter;
+    match options.resize {
+        Step::Without => recipe.resize = None,
+        Step::With(target) => {
+            let filter = options.resample.or(recipe.resize.map(|resize| resize.filter));
+            recipe.resize = Some(Resize { target, filter: filter.ok_or_else(|| missing("resample"))? });
+        }
+        Step::Unsaid => {
+            if let (Some(filter), Some(resize)) = (options.resample, &mut recipe.resize) {
+                resize.filter = filter;
+            }
+        }
     }
-    if let Some(crop) = options.crop {
-        recipe.center_crop = crop;
+    match options.crop {
+        Step::Unsaid => {}
+        Step::Without => recipe.center_crop = None,
+        Step::With(size) => recipe.center_crop = Some(size),
     }
     let normalize = &mut recipe.normalize;
     normalize.mean = options.mean.unwrap_or(normalize.mean);
@@ -60,10 +68,14 @@ fn changed(mut recipe: Preprocess, options: &RecipeOptions) -> Result<Preprocess
 }
 
 fn from_options(options: &RecipeOptions, element: Element) -> Result<Preprocess> {
-    let resize = match (options.resize.ok_or_else(|| missing("resize"))?, options.resample) {
-        (None, _) => None,
-        (Some(target), Some(filter)) => Some(Resize { target, filter }),
-        (Some(_), None) => return Err(missing("resample")),
+    let resize = match options.resize {
+        Step::Unsaid => return Err(missing("resize")),
+        Step::Without => None,
+        Step::With(target) => Some(Resize { target, filter: options.resample.ok_or_else(|| missing("resample"))? }),
+    };
+    let center_crop = match options.crop {
+        Step::With(size) => Some(size),
+        Step::Unsaid | Step::Without => None,
     };
     let normalize = if element == Element::U8 {
         Normalize::NONE
@@ -74,7 +86,7 @@ fn from_options(options: &RecipeOptions, element: Element) -> Result<Preprocess>
             std: options.std.ok_or_else(|| missing("std"))?,
         }
     };
-    Ok(Preprocess { resize, center_crop: options.crop.flatten(), normalize })
+    Ok(Preprocess { resize, center_crop, normalize })
 }
 
 fn missing(option: &str) -> Error {
@@ -160,9 +172,9 @@ mod tests {
 
     fn full() -> RecipeOptions {
         RecipeOptions {
-            resize: Some(Some(ResizeTarget::ShortestEdge(256))),
+            resize: Step::With(ResizeTarget::ShortestEdge(256)),
             resample: Some(Filter::Bilinear),
-            crop: Some(Some(Size { height: 224, width: 224 })),
+            crop: Step::With(Size { height: 224, width: 224 }),
             mean: Some([0.5; 3]),
             std: Some([0.25; 3]),
             rescale: None,
@@ -182,15 +194,12 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_and_never_guessed() {
-        let without: [(&str, fn(&mut RecipeOptions)); 4] = [
-            ("resize", |o| o.resize = None),
-            ("resample", |o| o.resample = None),
-            ("mean", |o| o.mean = None),
-            ("std", |o| o.std = None),
-        ];
-        for (name, remove) in without {
-            let mut options = full();
-            remove(&mut options);
+        for (name, options) in [
+            ("resize", RecipeOptions { resize: Step::Unsaid, ..full() }),
+            ("resample", RecipeOptions { resample: None, ..full() }),
+            ("mean", RecipeOptions { mean: None, ..full() }),
+            ("std", RecipeOptions { std: None, ..full() }),
+        ] {
             let error = choose(None, &options, None, &any(Element::F32)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::BadOption);
             assert!(error.message().contains(&format!("'{name}'")), "{error}");
@@ -205,7 +214,7 @@ mod tests {
         assert_eq!(recipe.to_string(), "RGB, shortest edge 224 lanczos, centre crop 224x224");
         assert_eq!(recipe.normalize.mean, [0.0; 3]);
         assert_eq!(recipe.normalize.std, [0.268_629_54, 0.261_302_58, 0.275_777_11]);
-        let none = RecipeOptions { resize: Some(None), ..Default::default() };
+        let none = RecipeOptions { resize: Step::Without, ..Default::default() };
         assert_eq!(choose(Some(&config), &none, None, &any(Element::F32)).unwrap().resize, None);
     }
 
@@ -224,9 +233,9 @@ mod tests {
         let at = |options: &RecipeOptions, side| choose(None, options, Some(side), &any(Element::F32));
         assert_eq!(at(&full(), 448).unwrap().to_string(), "RGB, shortest edge 512 bilinear, centre crop 448x448");
         let exact = ResizeTarget::Exact(Size { height: 24, width: 24 });
-        let exact = RecipeOptions { resize: Some(Some(exact)), crop: None, ..full() };
+        let exact = RecipeOptions { resize: Step::With(exact), crop: Step::Unsaid, ..full() };
         assert_eq!(at(&exact, 32).unwrap().to_string(), "RGB, resize 32x32 bilinear");
-        let loose = RecipeOptions { crop: None, ..full() };
+        let loose = RecipeOptions { crop: Step::Unsaid, ..full() };
         assert_eq!(at(&loose, 32).unwrap_err().kind(), ErrorKind::BadOption);
     }
 
@@ -234,7 +243,7 @@ mod tests {
     fn a_size_that_the_graph_does_not_take_is_refused_with_both_sizes() {
         let error = choose(None, &full(), None, &input(Element::F32, Some(256), Some(256))).unwrap_err();
         assert!(error.message().contains("224x224") && error.message().contains("256x256"), "{error}");
-        let loose = RecipeOptions { crop: None, ..full() };
+        let loose = RecipeOptions { crop: Step::Unsaid, ..full() };
         assert!(choose(None, &loose, None, &input(Element::F32, Some(256), Some(256))).is_err());
         assert!(choose(None, &loose, None, &any(Element::F32)).is_ok());
     }

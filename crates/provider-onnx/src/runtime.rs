@@ -113,7 +113,9 @@ mod tests {
 
     fn folder(files: &[&str]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        files.iter().for_each(|file| fs::write(folder.path().join(file), b"").unwrap());
+        for file in files {
+            fs::write(folder.path().join(file), b"").unwrap();
+        }
         folder
     }
 
@@ -133,10 +135,10 @@ mod tests {
     fn the_variable_wins_over_a_library_beside_the_program() {
         let folder = folder(&["libonnxruntime.so.1.32.0"]);
         let file = folder.path().canonicalize().unwrap().join("libonnxruntime.so.1.32.0");
-        let beside = Some(PathBuf::from("/beside/libonnxruntime.so"));
-        assert_eq!(choose(Some(file.clone()), beside.clone()).unwrap(), file);
-        assert_eq!(choose(Some(folder.path().to_owned()), beside.clone()).unwrap().file_name(), file.file_name());
-        assert_eq!(choose(None, beside.clone()).unwrap(), beside.unwrap());
+        let beside = || PathBuf::from("/beside/libonnxruntime.so");
+        assert_eq!(choose(Some(file.clone()), Some(beside())).unwrap(), file);
+        assert_eq!(choose(Some(folder.path().to_owned()), None).unwrap().file_name(), file.file_name());
+        assert_eq!(choose(None, Some(beside())).unwrap(), beside());
         assert_eq!(choose(None, None).unwrap(), Path::new("libonnxruntime.so"));
     }
 

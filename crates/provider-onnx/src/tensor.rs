@@ -8,10 +8,10 @@ use crate::{graph::Element, input::Layout};
 /// What each byte becomes in each channel, red first.
 #[derive(Debug)]
 pub(crate) enum Tables {
-    F32([[f32; 256]; 3]),
-    F16([[f16; 256]; 3]),
+    F32(Box<[[f32; 256]; 3]>),
+    F16(Box<[[f16; 256]; 3]>),
     /// The byte itself.
-    U8([[u8; 256]; 3]),
+    U8(Box<[[u8; 256]; 3]>),
 }
 
 impl Tables {
@@ -19,9 +19,9 @@ impl Tables {
     pub(crate) fn new(normalize: &Normalize, element: Element) -> Option<Self> {
         let tables = normalize.tables();
         match element {
-            Element::F32 => Some(Self::F32(tables)),
-            Element::F16 => Some(Self::F16(tables.map(|table| table.map(f16::from_f32)))),
-            Element::U8 => Some(Self::U8([std::array::from_fn(|byte| byte as u8); 3])),
+            Element::F32 => Some(Self::F32(Box::new(tables))),
+            Element::F16 => Some(Self::F16(Box::new(tables.map(|table| table.map(f16::from_f32))))),
+            Element::U8 => Some(Self::U8(Box::new([std::array::from_fn(|byte| byte as u8); 3]))),
             _ => None,
         }
     }

@@ -60,8 +60,8 @@ fn a_graph_of_fixed_batches_takes_batches_of_any_size() {
 
 #[test]
 fn every_form_of_input_and_output_gives_the_vectors_of_numpy() {
-    let cases: [(&str, &[(&str, &str)], &str); 5] = [
-        ("open", &[("output", "vector")], "vector"),
+    let cases = [
+        ("open", &[("output", "vector")][..], "vector"),
         ("open", &[("output", "vector"), ("channels", "bgr")], "bgr"),
         ("open", &[("output", "map"), ("pooling", "mean")], "positive"),
         ("bare", &[("layout", "nchw"), ("embedding_width", "5")], "vector"),

@@ -56,7 +56,9 @@ fn images_of_different_sizes_are_embedded_in_their_order() {
         .enumerate()
         .map(|(i, (height, width))| ((0..height * width * 3).map(|b| (b * 7 + i * 50) as u8).collect(), height, width))
         .collect();
-    images.iter().for_each(|(image, height, width)| ragged.push(image, *height, *width));
+    for (image, height, width) in &images {
+        ragged.push(image, *height, *width);
+    }
     let together = embed(&*embedder, &ragged);
     for (i, (image, height, width)) in images.into_iter().enumerate() {
         let alone = embed(&*embedder, &PixelBatch::from_vec(image, height, width).unwrap());
@@ -88,7 +90,7 @@ fn a_restored_descriptor_gives_the_same_vectors() {
 fn a_width_that_turns_out_wrong_is_an_error_that_shows_the_shape() {
     let embedder = load(&*form("bare", &[("layout", "nchw"), ("embedding_width", "6")]));
     let pixels = Golden::of("forms").pixels();
-    let error = embedder.embed(ImageBatch::Pixels(&pixels), &mut vec![0.0; 7 * 6]).unwrap_err();
+    let error = embedder.embed(ImageBatch::Pixels(&pixels), &mut [0.0; 7 * 6]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Dimensions);
     assert!(error.message().contains("[7, 5]"), "{error}");
 }
@@ -112,10 +114,10 @@ fn a_graph_that_onnx_runtime_cannot_load_is_named() {
     for name in ["config.json", "preprocessor_config.json"] {
         std::fs::copy(fixture("vit").join(name), folder.path().join(name)).unwrap();
     }
-    // Its description is whole, but the operation that it names does not exist.
+    // Its description is whole, but the operation that it names does not exist: field 4 of a node, 4 letters.
     let bytes = std::fs::read(fixture("vit/model.onnx")).unwrap();
-    let place = bytes.windows(4).position(|part| part == b"Conv").unwrap();
-    let broken = [&bytes[..place], b"Conq", &bytes[place + 4..]].concat();
+    let place = bytes.windows(6).position(|part| part == b"\x22\x04Conv").unwrap();
+    let broken = [&bytes[..place], b"\x22\x04Conq", &bytes[place + 6..]].concat();
     std::fs::write(folder.path().join("model.onnx"), broken).unwrap();
     let descriptor = try_describe(folder.path(), &[]).unwrap();
     let error = try_load(&*descriptor).err().unwrap();

@@ -26,7 +26,7 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
 
 /// The options that a user types.
 pub(crate) fn options(pairs: &[(&'static str, &'static str)]) -> EmbedOptions {
-    OptionMap::from_iter(pairs.iter().copied()).read(OnnxProvider.option_specs()).unwrap()
+    pairs.iter().copied().collect::<OptionMap>().read(OnnxProvider.option_specs()).unwrap()
 }
 
 /// The descriptor of a fixture with these options, or why there is none.
