@@ -6,18 +6,8 @@ use serde_json::{Map, Value};
 use crate::finish::unit_length;
 
 /// Options that change a vector; the others change only how a run goes.
-const CHANGE_VECTORS: &[&str] = &[
-    "dtype",
-    "normalize",
-    "dimensions",
-    "pooling",
-    "image_size",
-    "alpha",
-    "exif_orientation",
-    "icc",
-    "frame",
-    "extra",
-];
+const CHANGE_VECTORS: &[&str] =
+    &["dtype", "normalize", "dimensions", "pooling", "image_size", "alpha", "exif_orientation", "icc", "frame"];
 
 /// The provenance of `descriptor`'s vectors. Reads the weights to hash them.
 pub(crate) fn provenance(descriptor: &dyn ImageEmbedderDescriptor) -> Result<Provenance> {
@@ -31,7 +21,8 @@ pub(crate) fn provenance(descriptor: &dyn ImageEmbedderDescriptor) -> Result<Pro
     })
 }
 
-/// The options that change a vector and are not at their default, by name.
+/// The options that change a vector and are not at their default, and all of the provider's own, by name: so that they can
+/// be passed as options again.
 fn changed(options: &EmbedOptions) -> Result<Map<String, Value>> {
     let fields = |options: &EmbedOptions| {
         serde_json::to_value(options).map_err(|e| {
@@ -40,12 +31,13 @@ fn changed(options: &EmbedOptions) -> Result<Map<String, Value>> {
     };
     let (given, default) = (fields(options)?, fields(&EmbedOptions::default())?);
     let differs = |name: &&&str| given[**name] != default[**name];
-    Ok(CHANGE_VECTORS.iter().filter(differs).map(|name| ((*name).to_owned(), given[*name].clone())).collect())
+    let common = CHANGE_VECTORS.iter().filter(differs).map(|name| ((*name).to_owned(), given[*name].clone()));
+    Ok(common.chain(options.extra.clone()).collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use imbed_core::options::OptionMap;
+    use imbed_core::options::{OptionMap, OptionSpec};
 
     use super::*;
 
@@ -54,5 +46,16 @@ mod tests {
         let options = OptionMap::from_iter([("batch_size", "3"), ("alpha", "white"), ("on_error", "log")]);
         let recorded = changed(&options.read(&[]).unwrap()).unwrap();
         assert_eq!(Value::Object(recorded), serde_json::json!({ "alpha": "white" }));
+    }
+
+    #[test]
+    fn a_providers_own_options_are_recorded_by_name_and_can_be_read_again() {
+        let specs = [OptionSpec { name: "output", values: "a name", summary: "" }];
+        let options = OptionMap::from_iter([("output", "features")]).read(&specs).unwrap();
+        let recorded = changed(&options).unwrap();
+        assert_eq!(recorded["output"], "features");
+        let mut again = OptionMap::default();
+        again.lay_over(recorded);
+        assert_eq!(again.read(&specs).unwrap(), options);
     }
 }
