@@ -2,6 +2,7 @@
 
 mod clean_room;
 mod fixtures;
+mod setup;
 mod step;
 mod test;
 mod tools;
@@ -24,12 +25,15 @@ enum Task {
     Test(test::Args),
     /// Makes the golden files again, with `PyTorch` and transformers.
     Fixtures(fixtures::Args),
+    /// Fetches the native libraries that the tests open into the target folder; `test` does it by itself.
+    Setup(setup::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Args::parse().task {
         Task::Test(args) => test::run(&args),
         Task::Fixtures(args) => fixtures::run(&args),
+        Task::Setup(args) => setup::run_task(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

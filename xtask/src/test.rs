@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::{
-    clean_room,
+    clean_room, setup,
     step::{self, cargo},
     tools,
 };
@@ -38,7 +38,10 @@ const CHECKS: &[Check] = &[
     Check {
         name: "tests",
         guards: "unit, property, golden and end-to-end tests",
-        run: || step::run(&mut cargo(&["test", "--workspace", "--all-targets", "--locked"])),
+        run: || {
+            setup::onnx_runtime()?;
+            step::run(&mut cargo(&["test", "--workspace", "--all-targets", "--locked"]))
+        },
     },
     Check {
         name: "doc-tests",
@@ -52,6 +55,7 @@ const CHECKS: &[Check] = &[
             step::run(cargo(&["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "--deny warnings"))
         },
     },
+    Check { name: "features", guards: "a build with one provider links no other", run: tools::features },
     Check { name: "book", guards: "the guide in docs/ builds, and its links lead somewhere", run: tools::book },
     Check { name: "deny", guards: "licences, banned and doubled crates, sources, advisories", run: tools::deny },
     Check { name: "package", guards: "the crates can be packaged", run: clean_room::package },

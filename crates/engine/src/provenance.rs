@@ -35,12 +35,12 @@ fn serialised(value: &impl serde::Serialize) -> Result<Value> {
     })
 }
 
-/// The options that change a vector and are not at their default, by name.
+/// The options that change a vector and are not at their default, and all of the provider's own, by name: so that they can
+/// be passed as options again.
 fn changed(options: &EmbedOptions) -> Result<Map<String, Value>> {
     let (given, default) = (serialised(options)?, serialised(&EmbedOptions::default())?);
     let differs = |name: &&&str| given[**name] != default[**name];
     let common = CHANGE_VECTORS.iter().filter(differs).map(|name| ((*name).to_owned(), given[*name].clone()));
-    // A provider's own options stand beside the common ones, as they are given.
     Ok(common.chain(options.extra.clone()).collect())
 }
 
@@ -57,5 +57,16 @@ mod tests {
             OptionMap::from_iter([("batch_size", "3"), ("alpha", "white"), ("on_error", "log"), ("dialect", "x")]);
         let recorded = changed(&options.read(&[own]).unwrap()).unwrap();
         assert_eq!(Value::Object(recorded), serde_json::json!({ "alpha": "white", "dialect": "x" }));
+    }
+
+    #[test]
+    fn a_providers_own_options_are_recorded_by_name_and_can_be_read_again() {
+        let specs = [OptionSpec { name: "output", values: "a name", summary: "" }];
+        let options = OptionMap::from_iter([("output", "features")]).read(&specs).unwrap();
+        let recorded = changed(&options).unwrap();
+        assert_eq!(recorded["output"], "features");
+        let mut again = OptionMap::default();
+        again.lay_over(recorded);
+        assert_eq!(again.read(&specs).unwrap(), options);
     }
 }

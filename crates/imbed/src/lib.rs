@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `candle` (default) | local models in pure Rust, and the built-in model `imbed/tiny` |
 //! | `cuda`, `metal` | the same on NVIDIA and Apple GPUs |
+//! | `onnx` | any ONNX vision model, through ONNX Runtime |
 //!
 //! ```
 //! # #[cfg(feature = "candle")]
@@ -42,3 +43,5 @@ pub use imbed_hub as hub;
 // Providers register themselves; naming them here keeps the linker from leaving them out.
 #[cfg(feature = "candle")]
 use imbed_provider_candle as _;
+#[cfg(feature = "onnx")]
+use imbed_provider_onnx as _;

@@ -59,6 +59,8 @@ fn why_auto(capability: &Capability, inventory: &dyn GpuInventory, chosen: &str)
     let unused = inventory.cuda() > 0 && !capability.devices.iter().any(|d| d == "cuda");
     if unused {
         "auto: an NVIDIA GPU is present, but this build has no CUDA (Cargo feature 'cuda')".to_owned()
+    } else if inventory.cuda() > 0 {
+        "auto: this provider takes the processor unless told otherwise; device=cuda takes the GPU".to_owned()
     } else {
         "auto: no GPU that this build can use".to_owned()
     }
