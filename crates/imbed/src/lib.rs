@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `candle` (default) | local models in pure Rust, and the built-in model `imbed/tiny` |
 //! | `cuda`, `metal` | the same on NVIDIA and Apple GPUs |
+//! | `openai` | services over HTTP: infinity, vLLM, Jina, Voyage, Cohere |
 //!
 //! ```
 //! # #[cfg(feature = "candle")]
@@ -41,3 +42,5 @@ pub use imbed_engine as engine;
 // Providers register themselves; naming them here keeps the linker from leaving them out.
 #[cfg(feature = "candle")]
 use imbed_provider_candle as _;
+#[cfg(feature = "openai")]
+use imbed_provider_openai as _;
