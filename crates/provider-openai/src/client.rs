@@ -46,7 +46,7 @@ impl Client {
             .connect_timeout(CONNECT)
             // A redirect would send images and key to another place than the one that the user named.
             .redirect(redirect::Policy::none())
-            .tls_backend_preconfigured(tls()?);
+            .tls_backend_preconfigured(tls(url.scheme() == "https")?);
         if is_here(&url) {
             builder = builder.no_proxy();
         } else if url.scheme() == "http" && key.is_some() {
@@ -119,19 +119,23 @@ async fn read(response: &mut Response, most: usize) -> reqwest::Result<Read> {
     Ok(Read::Whole(bytes))
 }
 
-/// TLS with the system's certificates. Made here, so that a program's own choice of cryptography stays its own.
-fn tls() -> Result<rustls::ClientConfig> {
+/// TLS with the system's certificates, which are read only if they are `needed`. Made here, so that a program's own choice of
+/// cryptography stays its own.
+fn tls(needed: bool) -> Result<rustls::ClientConfig> {
     let failed = |e: rustls::Error| {
         Error::new(ErrorKind::Config, format!("TLS cannot be set up: {e}"))
             .hint("the system's certificates are used: on Linux, install ca-certificates")
             .source(e)
     };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(BuilderVerifierExt::with_platform_verifier)
-        .map_err(failed)?
-        .with_no_client_auth())
+    let builder =
+        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(failed)?;
+    let builder = if needed {
+        builder.with_platform_verifier().map_err(failed)?
+    } else {
+        builder.with_root_certificates(rustls::RootCertStore::empty())
+    };
+    Ok(builder.with_no_client_auth())
 }
 
 /// Whether `url` is on this machine, where no proxy can reach it.

@@ -16,12 +16,7 @@ use imbed_core::{Error, ErrorKind, Result};
 
 pub(crate) use template::{Json, Values};
 
-use crate::{
-    limits::Limits,
-    models::Model,
-    reply::Shape,
-    retry_after::ResetHeader,
-};
+use crate::{limits::Limits, models::Model, reply::Shape, retry_after::ResetHeader};
 
 /// How one service is spoken to.
 #[derive(Debug)]
@@ -73,8 +68,11 @@ impl Dialect {
                 .hint(format!("dialects that take images: {}", names())));
         }
         DIALECTS.iter().copied().find(|d| d.name == name).ok_or_else(|| {
-            Error::new(ErrorKind::BadOption, format!("there is no dialect '{name}'"))
-                .hint(format!("one of: {} (and {}, for text only)", names(), openai::NAME))
+            Error::new(ErrorKind::BadOption, format!("there is no dialect '{name}'")).hint(format!(
+                "one of: {} (and {}, for text only)",
+                names(),
+                openai::NAME
+            ))
         })
     }
 

@@ -76,11 +76,8 @@ impl Failure {
 
     /// Of a request that got no whole reply.
     pub(crate) fn of_transport(error: &reqwest::Error, timeout: Duration, asked: &Asked<'_>) -> Self {
-        let why = if error.is_timeout() {
-            format!("no answer within {} s", timeout.as_secs_f64())
-        } else {
-            innermost(error)
-        };
+        let why =
+            if error.is_timeout() { format!("no answer within {} s", timeout.as_secs_f64()) } else { innermost(error) };
         let doing = if error.is_connect() { "cannot be reached" } else { "gave no whole reply" };
         let made = Error::new(ErrorKind::Request, format!("{} {doing}: {why}", asked.url));
         if error.is_builder() {

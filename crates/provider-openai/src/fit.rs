@@ -1,8 +1,9 @@
 //! An image is sent as it is, unless something about it demands otherwise.
 //!
 //! What demands: more bytes or pixels than the service or the user allows, an EXIF orientation to be applied, transparency to
-//! be removed, a colour profile to be converted, another frame than the first. Services treat the last four each in a way of
-//! their own, and the options `exif_orientation`, `alpha`, `icc` and `frame` mean the same for every provider. An image that
+//! be removed, 16 bits a sample, a colour profile to be converted, another frame than the first. Services treat the last five
+//! each in a way of their own, and a picture and the options `exif_orientation`, `alpha`, `icc` and `frame` mean the same for
+//! every provider. An image that
 //! is made anew is also shrunk to what the model looks at, where that is known, as it costs no more then.
 
 use std::io::Cursor;
@@ -49,6 +50,8 @@ struct Header {
     size: Size,
     upright: bool,
     alpha: bool,
+    /// More than 8 bits a sample: grey ones come out white in a service that uses PIL.
+    deep: bool,
     profile: bool,
 }
 
@@ -93,6 +96,7 @@ impl Fit {
             || pixels > self.image_pixels
             || (self.decode.exif_orientation && !header.upright)
             || header.alpha
+            || header.deep
             || (self.decode.icc == Icc::Srgb && header.profile)
             || (self.decode.frame > 0 && format.is_some_and(|format| has_frames(bytes, format)))
     }
@@ -125,8 +129,7 @@ impl Fit {
 
 impl Fitted {
     fn new(image: EncodedImage, size: Size) -> Self {
-        let weight =
-            Weight { bytes: image.bytes.len() as u64, pixels: u64::from(size.width) * u64::from(size.height) };
+        let weight = Weight { bytes: image.bytes.len() as u64, pixels: u64::from(size.width) * u64::from(size.height) };
         Self { image, weight }
     }
 }
@@ -144,10 +147,12 @@ impl Header {
         // Where EXIF says nothing, XMP may; whether it means a turn is for the decoder to find out.
         let xmp = decoder.xmp_metadata().ok().flatten();
         let perhaps = xmp.is_some_and(|xmp| xmp.windows(11).any(|w| w == b"Orientation"));
+        let colour = decoder.color_type();
         Some(Self {
             size: Size { height, width },
             upright: !turned && !perhaps,
-            alpha: decoder.color_type().has_alpha(),
+            alpha: colour.has_alpha(),
+            deep: colour.bytes_per_pixel() > colour.channel_count(),
             profile: decoder.icc_profile().ok()?.is_some(),
         })
     }
@@ -256,6 +261,13 @@ mod tests {
         }
         let opaque = png(&Image::new(Mode::Rgba, 1, 1, Samples::U8(vec![10, 20, 30, 255])).unwrap());
         assert_eq!(unlimited().fit(opaque.clone()).unwrap().image.bytes, opaque.bytes);
+    }
+
+    #[test]
+    fn sixteen_bits_become_eight_by_our_own_rule() {
+        let grey = Image::new(Mode::L16, 2, 1, Samples::U16(vec![0x8000, 0x1234])).unwrap();
+        let sent = decode(&unlimited().fit(png(&grey)).unwrap().image.bytes, &DecodeOptions::default()).unwrap();
+        assert_eq!(sent, grey.convert(Mode::Rgb, Alpha::Drop));
     }
 
     #[test]

@@ -3,12 +3,9 @@
 //! All of it is here and nothing is left to the engine: an error that leaves this module is for good. What is retried, and
 //! when, hangs on HTTP, and whoever sits above would only multiply it.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 use bytes::Bytes;
@@ -115,7 +112,10 @@ impl Service {
                 }
                 Err(failure) => failure,
             };
-            let Failure::Temporary { error, wait, overloaded } = failure else { return Err(failure) };
+            let (error, wait, overloaded) = match failure {
+                Failure::Temporary { error, wait, overloaded } => (error, wait, overloaded),
+                other => return Err(other),
+            };
             if overloaded {
                 self.flow.overloaded(started);
             }
@@ -183,4 +183,3 @@ impl Counters {
 fn tried(error: Error, tries: u32) -> Error {
     if tries == 1 { error } else { error.context(format_args!("after {tries} tries")) }
 }
-

@@ -27,8 +27,7 @@ fn every_dialect_can_be_asked_for_both_encodings() {
         (Wire::JINA, "base64", json!({"embedding_type": "base64"})),
         (Wire::COHERE, "base64", json!({"embedding_types": ["base64"]})),
     ] {
-        let other = Wire { base64: encoding == "base64", ..wire };
-        let fake = Fake::expecting(other, field, |_| Act::Serve);
+        let fake = Fake::expecting(wire.with_base64(encoding == "base64"), field, |_| Act::Serve);
         assert_right(&embed(&fake, &[("encoding", encoding)], 0..3).unwrap(), 0..3);
     }
 }

@@ -144,7 +144,10 @@ fn infinity_gives_the_vectors_of_the_same_checkpoint_on_candle() {
         });
         let worst = errors.fold(0.0, f64::max);
         let cosine = remote.iter().zip(&local).map(|(r, l)| dot(r, l)).fold(f64::INFINITY, f64::min);
-        println!("{encoding}: {} images, smallest cosine {cosine:.9}, largest relative error {worst:.2e}", images.len());
+        println!(
+            "{encoding}: {} images, smallest cosine {cosine:.9}, largest relative error {worst:.2e}",
+            images.len()
+        );
         assert!(worst < 1e-4, "{encoding}: relative error {worst:e}");
     }
     let apart = dot(&local[0], &local[5]);

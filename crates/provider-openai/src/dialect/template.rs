@@ -108,7 +108,10 @@ impl Serialize for Filled<'_> {
             Json::Model => out.serialize_str(values.model),
             Json::Dimensions => values.dimensions.serialize(out),
             Json::InputType => values.input_type.serialize(out),
-            Json::Encoding { float, base64 } => if values.base64 { Some(*base64) } else { *float }.serialize(out),
+            Json::Encoding { float, base64 } => {
+                let word = if values.base64 { Some(*base64) } else { *float };
+                word.serialize(out)
+            }
             Json::Each(item) => {
                 let mut list = out.serialize_seq(Some(values.images.len()))?;
                 for image in values.images {

@@ -27,10 +27,7 @@ pub(super) const VOYAGE: Dialect = Dialect {
             "inputs",
             Json::Each(&Json::Object(&[(
                 "content",
-                Json::List(&[Json::Object(&[
-                    ("type", Json::Text("image_base64")),
-                    ("image_base64", Json::DataUri),
-                ])]),
+                Json::List(&[Json::Object(&[("type", Json::Text("image_base64")), ("image_base64", Json::DataUri)])]),
             )])),
         ),
     ]),
@@ -46,10 +43,7 @@ pub(super) const VOYAGE: Dialect = Dialect {
     reset_header: None,
     normalized: false,
     models: &[
-        Model {
-            cuts: Cuts::To(&[256, 512, 1024, 2048]),
-            ..Model::new("voyage-multimodal-3.5", 1024, Used::Unknown)
-        },
+        Model { cuts: Cuts::To(&[256, 512, 1024, 2048]), ..Model::new("voyage-multimodal-3.5", 1024, Used::Unknown) },
         Model::new("voyage-multimodal-3", 1024, Used::Unknown),
     ],
 };

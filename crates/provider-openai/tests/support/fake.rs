@@ -64,6 +64,13 @@ pub(crate) struct Seen {
     pub(crate) under_way: usize,
 }
 
+/// What goes back.
+enum Answer {
+    Whole(String),
+    /// The start of an answer whose rest never comes.
+    Half(String),
+}
+
 type Script = Box<dyn Fn(&Seen) -> Act + Send + Sync>;
 
 struct State {
@@ -147,29 +154,35 @@ impl Drop for Fake {
 }
 
 impl State {
-    fn connection(&self, stream: &TcpStream) {
+    fn connection(&self, mut stream: &TcpStream) {
         // Ends with the client's side, or with this.
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let mut reader = BufReader::new(stream);
         while !self.stop.load(SeqCst) {
             let Some((head, body)) = request(&mut reader) else { return };
             let under_way = self.under_way.fetch_add(1, SeqCst) + 1;
-            let kept = self.answer(stream, &head, &body, under_way);
+            let answer = self.answer(&head, &body, under_way);
+            // Before the client can know the answer and send its next request.
             self.under_way.fetch_sub(1, SeqCst);
-            if !kept {
-                return;
+            match answer {
+                Answer::Whole(text) => {
+                    if stream.write_all(text.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+                Answer::Half(text) => return reset(stream, &text),
             }
         }
     }
 
-    /// Answers one request; `false` where that ended the connection.
-    fn answer(&self, stream: &TcpStream, head: &[String], body: &[u8], under_way: usize) -> bool {
+    /// The answer to one request.
+    fn answer(&self, head: &[String], body: &[u8], under_way: usize) -> Answer {
         let images = self.check_head(head).and_then(|()| self.wire.read(body, &self.also));
         let images = match images {
             Ok(images) => images,
             Err(problem) => {
                 self.problems.lock().unwrap().push(problem.clone());
-                return respond(stream, 418, &[], &problem);
+                return whole(418, &[], &problem);
             }
         };
         let seen = {
@@ -182,11 +195,11 @@ impl State {
         match (self.script)(&seen) {
             Act::Serve => {}
             Act::Slow(time) => thread::sleep(time),
-            Act::Status(status, headers, body) => return respond(stream, status, &headers, &body),
-            Act::Text(text) => return respond(stream, 200, &[], &text),
+            Act::Status(status, headers, body) => return whole(status, &headers, &body),
+            Act::Text(text) => return whole(200, &[], &text),
             Act::ResetMidBody => {
-                reset(stream, &self.wire.answer(&vectors).to_string());
-                return false;
+                let body = self.wire.answer(&vectors).to_string();
+                return Answer::Half(head_of(200, &[], body.len()) + &body[..body.len() / 2]);
             }
             Act::Reversed => vectors.reverse(),
             Act::Short => drop(vectors.pop()),
@@ -198,7 +211,7 @@ impl State {
             Act::Zeros(row) => vectors[row].1.fill(0.0),
             Act::Wide => vectors.iter_mut().for_each(|(_, vector)| vector.push(1.0)),
         }
-        respond(stream, 200, &[], &self.wire.answer(&vectors).to_string())
+        whole(200, &[], &self.wire.answer(&vectors).to_string())
     }
 
     fn check_head(&self, head: &[String]) -> Result<(), String> {
@@ -230,27 +243,27 @@ fn request(reader: &mut impl BufRead) -> Option<(Vec<String>, Vec<u8>)> {
             line => head.push(line.to_owned()),
         }
     }
-    let length = head.iter().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok())?;
+    let length =
+        head.iter().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok())?;
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     Some((head, body))
 }
 
-fn head(status: u16, headers: &[(&'static str, String)], length: usize) -> String {
+fn head_of(status: u16, headers: &[(&'static str, String)], length: usize) -> String {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n")
 }
 
-fn respond(mut stream: &TcpStream, status: u16, headers: &[(&'static str, String)], body: &str) -> bool {
-    stream.write_all((head(status, headers, body.len()) + body).as_bytes()).is_ok()
+fn whole(status: u16, headers: &[(&'static str, String)], body: &str) -> Answer {
+    Answer::Whole(head_of(status, headers, body.len()) + body)
 }
 
-/// Half of the answer, and a reset in place of the rest.
-fn reset(mut stream: &TcpStream, body: &str) {
-    let text = head(200, &[], body.len()) + &body[..body.len() / 2];
+/// Sends `text` and a reset in place of the rest. The reset goes out when the caller drops the socket.
+fn reset(mut stream: &TcpStream, text: &str) {
     // The client may be gone already.
     let _ = stream.write_all(text.as_bytes());
+    // What was written before a reset may be lost with it, so it gets a moment to arrive.
+    thread::sleep(Duration::from_millis(5));
     socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)).unwrap();
-    // Until the last copy of the socket is closed nothing is sent; the caller returns and drops it.
-    let _ = stream.shutdown(std::net::Shutdown::Read);
 }

@@ -37,7 +37,8 @@ pub(crate) fn options(fake: &Fake, pairs: &[(&str, &str)]) -> EmbedOptions {
     let mut map = OptionMap::default();
     let url = fake.url();
     let width = WIDTH.to_string();
-    let own = [("dialect", fake.wire().dialect), ("base_url", &url), ("api_key", KEY), ("width", &width)];
+    let own =
+        [("dialect", fake.wire().dialect), ("base_url", url.as_str()), ("api_key", KEY), ("width", width.as_str())];
     for (name, value) in own.iter().chain(pairs) {
         map.set(*name, value);
     }

@@ -25,7 +25,7 @@ pub(crate) struct Wire {
     /// Vectors come back as `embeddings`.
     by_type: bool,
     /// Vectors come back as base64.
-    pub(crate) base64: bool,
+    base64: bool,
 }
 
 impl Wire {
@@ -94,15 +94,18 @@ impl Wire {
         path: "/v2/embed",
         rows: 96,
         images: |body| list(&body["images"]),
-        request: |images| {
-            json!({"model": "a-model", "input_type": "image", "embedding_types": ["float"], "images": images})
-        },
+        request: |images| json!({"model": "a-model", "input_type": "image", "embedding_types": ["float"], "images": images}),
         bare: false,
         by_type: true,
         base64: false,
     };
     pub(crate) const ALL: [Self; 6] =
         [Self::INFINITY, Self::VLLM, Self::VLLM_V2, Self::JINA, Self::VOYAGE, Self::COHERE];
+
+    /// The same, with vectors as base64 or as numbers.
+    pub(crate) fn with_base64(self, base64: bool) -> Self {
+        Self { base64, ..self }
+    }
 
     /// The files in a request, or what is wrong with it. `also` are fields that this test expects beside the usual ones.
     pub(crate) fn read(&self, body: &[u8], also: &Value) -> Result<Vec<Vec<u8>>, String> {
@@ -139,16 +142,18 @@ impl Wire {
     /// The answer with `vectors`, each under its index.
     pub(crate) fn answer(&self, vectors: &[(usize, Vec<f32>)]) -> Value {
         let numbers = |vector: &[f32]| {
-            if self.base64 { json!(STANDARD.encode(vector.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())) } else { json!(vector) }
+            let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
+            if self.base64 { json!(STANDARD.encode(bytes)) } else { json!(vector) }
         };
         let tokens = TOKENS * vectors.len();
         if self.by_type {
             let mut in_order = vectors.to_vec();
             in_order.sort_by_key(|(index, _)| *index);
             let lists: Vec<Value> = in_order.iter().map(|(_, vector)| numbers(vector)).collect();
+            let form = if self.base64 { "base64" } else { "float" };
             return json!({
                 "id": "1", "texts": [], "response_type": "embeddings_by_type",
-                "embeddings": {if self.base64 { "base64" } else { "float" }: lists},
+                "embeddings": {form: lists},
                 "meta": {"api_version": {"version": "2"}, "billed_units": {"images": vectors.len(), "image_tokens": tokens}},
             });
         }
