@@ -112,7 +112,7 @@ fn innermost(error: &reqwest::Error) -> String {
 }
 
 /// `: ` and the service's own words, or nothing.
-fn said(body: &[u8]) -> String {
+pub(crate) fn said(body: &[u8]) -> String {
     let text = match serde_json::from_slice::<Value>(body) {
         Ok(json) => message(&json),
         Err(_) if is_html(body) => Some("an HTML page".to_owned()),

@@ -10,7 +10,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use crate::failure::is_html;
+use crate::failure::{is_html, said};
 
 /// How a reply holds its vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,8 +77,10 @@ fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Unreadable> {
                     .hint("base_url leads to something for people: a login page, a proxy, the site itself"),
             );
         }
-        let error = Error::new(ErrorKind::Request, format!("the service's answer is not what its dialect says: {e}"))
-            .hint("check the options dialect and base_url");
+        // Some gateways say what went wrong with status 200.
+        let said = if serde_json::from_slice::<Value>(body).is_ok() { said(body) } else { String::new() };
+        let what = format!("the service's answer is not what its dialect says ({e}){said}");
+        let error = Error::new(ErrorKind::Request, what).hint("check the options dialect and base_url");
         // JSON knows neither of these, but some servers write them.
         let has = |word: &[u8]| body.windows(word.len()).any(|w| w == word);
         if has(b"NaN") || has(b"Infinity") {
@@ -277,6 +279,12 @@ mod tests {
         let error = data("<!doctype html><title>Sign in</title>", 1).unwrap_err();
         assert!(error.message().contains("HTML page"), "{error}");
         assert!(error.hint_text().unwrap().contains("base_url"));
+    }
+
+    #[test]
+    fn an_error_that_comes_as_success_is_quoted() {
+        let error = data(r#"{"error":{"message":"no such model"}}"#, 1).unwrap_err();
+        assert!(error.message().ends_with(": no such model"), "{error}");
     }
 
     #[test]
