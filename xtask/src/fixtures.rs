@@ -28,5 +28,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     step::run(&mut script("xtask/fixtures/make.py"))?;
     step::run(&mut script("crates/core/tests/fixtures/resize.py"))?;
-    step::run(&mut script("crates/core/tests/fixtures/jpeg.py"))
+    step::run(&mut script("crates/core/tests/fixtures/jpeg.py"))?;
+    step::run(&mut script("examples/provider-custom/tests/golden.py"))
 }

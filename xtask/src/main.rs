@@ -1,9 +1,11 @@
 //! The project's own tasks. `cargo xtask test` runs every check that a change must pass.
 
 mod clean_room;
+mod example;
 mod fixtures;
 mod step;
 mod test;
+mod test_providers;
 mod tools;
 
 use std::process::ExitCode;
@@ -22,6 +24,8 @@ struct Args {
 enum Task {
     /// Runs every check: format, lints, tests, docs, licences, and the README's first command.
     Test(test::Args),
+    /// Runs the conformance suite on every provider, and compares providers that run the same weights.
+    TestProviders(test_providers::Args),
     /// Makes the golden files again, with `PyTorch` and transformers.
     Fixtures(fixtures::Args),
 }
@@ -29,6 +33,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Args::parse().task {
         Task::Test(args) => test::run(&args),
+        Task::TestProviders(args) => test_providers::run(&args),
         Task::Fixtures(args) => fixtures::run(&args),
     };
     match result {
