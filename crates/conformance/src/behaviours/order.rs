@@ -24,7 +24,7 @@ fn check(bench: &Bench) -> Check {
         let order: Vec<usize> = (0..IMAGES).map(|i| i * step % IMAGES).collect();
         let shuffled: Vec<_> = order.iter().map(|i| images[*i].clone()).collect();
         let wanted: Vec<_> = order.iter().map(|i| straight[*i].clone()).collect();
-        bench.agree(&model.embed(&shuffled)?, &wanted).map_err(|e| e.during(format_args!("every {step}th image")))?;
+        bench.agree(&model.embed(&shuffled)?, &wanted).map_err(|e| e.during(format_args!("in steps of {step}")))?;
     }
     // The same through the engine, with more than one batch.
     let engine = bench.engine(&[("batch_size", "4")])?;
