@@ -280,7 +280,7 @@ fn encoded(image: &Image, format: EncodeFormat) -> Result<EncodedImage> {
 
 /// A column of encoded files.
 pub(crate) fn column(files: &[Option<Vec<u8>>]) -> ArrayRef {
-    Arc::new(BinaryArray::from_iter(files.iter().map(Option::as_deref)))
+    Arc::new(files.iter().map(Option::as_deref).collect::<BinaryArray>())
 }
 
 /// The rows of an embedding column.

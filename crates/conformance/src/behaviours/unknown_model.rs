@@ -20,9 +20,8 @@ pub(super) const BEHAVIOUR: Behaviour = Behaviour {
 };
 
 fn check(bench: &Bench) -> Check {
-    let error = match bench.describe_model(NAME, &bench.subject.options, &[]) {
-        Ok(_) => return Err(format!("'{NAME}' is accepted as a model").into()),
-        Err(error) => error,
+    let Err(error) = bench.describe_model(NAME, &bench.subject.options, &[]) else {
+        return Err(format!("'{NAME}' is accepted as a model").into());
     };
     ensure!(error.kind() == ErrorKind::UnknownModel, "refused as {}, not as an unknown model: {error}", error.kind());
     ensure!(error.message().contains(NAME), "the message does not name the model: {error}");
