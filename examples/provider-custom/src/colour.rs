@@ -46,8 +46,9 @@ fn thumbnail(plane: &[f64]) -> [[f64; BLOCKS]; BLOCKS] {
 /// One frequency of the orthonormal discrete cosine transform (DCT-II).
 fn frequency(block: &[[f64; BLOCKS]; BLOCKS], row: usize, column: usize) -> f64 {
     let wave = |frequency: usize, place: usize| {
-        let scale = if frequency == 0 { 1.0 } else { 2.0_f64 } / BLOCKS as f64;
-        scale.sqrt() * (PI * frequency as f64 * (2 * place + 1) as f64 / (2 * BLOCKS) as f64).cos()
+        let energy: f64 = if frequency == 0 { 1.0 } else { 2.0 };
+        let angle = PI * frequency as f64 * (2 * place + 1) as f64 / (2 * BLOCKS) as f64;
+        (energy / BLOCKS as f64).sqrt() * angle.cos()
     };
     let mut sum = 0.0;
     for (y, line) in block.iter().enumerate() {
