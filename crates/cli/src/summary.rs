@@ -76,6 +76,12 @@ impl Summary {
             "batches": self.metrics.batches,
             "retries": self.metrics.retries,
             "halvings": self.metrics.halvings,
+            "service": {
+                "requests": self.metrics.service.requests,
+                "retries": self.metrics.service.retries,
+                "tokens": self.metrics.service.tokens,
+                "bytes_sent": self.metrics.service.bytes_sent,
+            },
             "provider": self.provider,
             "model": self.model,
             "dimensions": self.dimensions,
@@ -123,6 +129,13 @@ impl fmt::Display for Summary {
             self.stages().iter().map(|(name, time)| format!("{name} {:.0}%", share(*time))).collect();
         writeln!(f, "time      {} (of {} summed over threads)", shares.join(", "), show::time(sum))?;
         write!(f, "model     {} ({}), {} dimensions", self.model, self.provider, self.dimensions)?;
+        if m.service.requests > 0 {
+            let (requests, sent) = (show::count(m.service.requests, "request"), show::bytes(m.service.bytes_sent));
+            write!(f, "\nservice   {requests}, {} of them repeated, {sent} sent", show::thousands(m.service.retries))?;
+            if m.service.tokens > 0 {
+                write!(f, ", {} counted by the service", show::count(m.service.tokens, "token"))?;
+            }
+        }
         for output in self.outputs.iter().filter(|o| o.path.as_os_str() != "-") {
             write!(f, "\noutput    {}, {}", output.path.display(), show::bytes(output.bytes))?;
         }

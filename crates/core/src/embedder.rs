@@ -54,13 +54,37 @@ pub trait BlockingImageEmbedder: Send + Sync {
     fn embed(&self, batch: ImageBatch<'_>, out: &mut [f32]) -> Result<()>;
 }
 
+/// What a service was asked for, for summaries and bills.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Requests that were sent, repetitions among them.
+    pub requests: u64,
+    /// Requests that were repeated after a temporary failure.
+    pub retries: u64,
+    /// What the service says that it counted, in its own tokens.
+    pub tokens: u64,
+    /// Bytes of all requests.
+    pub bytes_sent: u64,
+}
+
 /// A model behind a request: many calls are in flight at once.
 #[async_trait]
 pub trait AsyncImageEmbedder: Send + Sync {
     /// Numbers per vector, before any cut by the option `dimensions`.
     fn width(&self) -> usize;
 
+    /// What was asked of the service since the embedder was made; nothing, for those that do not count.
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
+
     /// One vector per image, or the error of that image alone; `Err` where the whole request failed.
+    ///
+    /// The embedder finds the image at fault by itself: the engine splits a batch whose error has the kind
+    /// [`Request`](crate::ErrorKind::Request) no further, and repeats a call only if its error
+    /// [is temporary](crate::Error::is_temporary). One that retries by itself, in the way of its protocol, gives errors
+    /// that are not.
     async fn embed(&self, images: Vec<EncodedImage>) -> Result<Vec<Result<Vec<f32>>>>;
 }
 

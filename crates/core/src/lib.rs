@@ -38,7 +38,7 @@ pub use descriptor::{
     EmbeddingDimensions, Execution, ImageEmbedderDescriptor, InputSpec, Requirements, SerializedDescriptor,
 };
 pub use device::{Device, DeviceRequest};
-pub use embedder::{AsyncImageEmbedder, BlockingImageEmbedder, Embedder, EncodedImage, ImageBatch};
+pub use embedder::{AsyncImageEmbedder, BlockingImageEmbedder, Embedder, EncodedImage, ImageBatch, Usage};
 pub use error::{Error, ErrorKind, Result};
 pub use fetch::{FetchProgress, FetchScope};
 pub use options::EmbedOptions;

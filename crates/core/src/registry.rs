@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Providers of the imbed project and the Cargo feature that links each, for the message when one is not linked.
-const FEATURES: &[(&str, &[&str])] = &[("candle", &["transformers"]), ("onnx", &["onnxruntime"])];
+const FEATURES: &[(&str, &[&str])] = &[("candle", &["transformers"]), ("onnx", &["onnxruntime"]), ("openai", &[])];
 
 /// The providers known to a program.
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ impl Registry {
     pub fn default_provider(&self) -> Result<&Arc<dyn Provider>> {
         self.providers.first().ok_or_else(|| {
             Error::new(ErrorKind::UnknownProvider, "no provider is linked into this program").hint(
-                "enable one of imbed's Cargo features (candle, onnx), or link a provider crate with `use that_crate as _;`",
+                "enable one of imbed's Cargo features (candle, onnx, openai), or link a provider crate with `use that_crate as _;`",
             )
         })
     }

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use imbed_core::{Device, Embedder, Error, ErrorKind, ImageEmbedderDescriptor, Result};
+use imbed_core::{Device, Embedder, Error, ErrorKind, ImageEmbedderDescriptor, Result, Usage};
 
 use crate::metrics::{Metrics, Stage};
 
@@ -34,6 +34,21 @@ impl Loaded {
             metrics.time(Stage::ModelLoad, load).unwrap_or_else(|panic| Err(panicked("loading", &*panic)))?;
         copies.insert(device, embedder.clone());
         Ok(embedder)
+    }
+
+    /// What the copies have asked of their services; `None` while one is being loaded, as nobody should wait for that.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        let copies = self.copies.try_lock().ok()?;
+        let mut sum = Usage::default();
+        for embedder in copies.values() {
+            let Embedder::Async(embedder) = embedder else { continue };
+            let usage = embedder.usage();
+            sum.requests += usage.requests;
+            sum.retries += usage.retries;
+            sum.tokens += usage.tokens;
+            sum.bytes_sent += usage.bytes_sent;
+        }
+        Some(sum)
     }
 }
 

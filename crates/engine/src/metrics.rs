@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use imbed_core::ErrorKind;
+use imbed_core::{ErrorKind, Usage};
 use serde::Serialize;
 
 /// A stage whose time is summed over all its threads.
@@ -91,6 +91,7 @@ impl Metrics {
             batches: self.batches.load(Relaxed),
             retries: self.retries.load(Relaxed),
             halvings: self.halvings.load(Relaxed),
+            service: Usage::default(),
             read: time(Stage::Read),
             decode: time(Stage::Decode),
             preprocess: time(Stage::Preprocess),
@@ -120,6 +121,8 @@ pub struct MetricsSnapshot {
     pub retries: u64,
     /// Batches that were halved because memory ran out.
     pub halvings: u64,
+    /// What the model's service was asked for by this run; nothing, for local models.
+    pub service: Usage,
     /// Reading files.
     pub read: Duration,
     /// Decoding and orienting.
@@ -145,6 +148,12 @@ impl Serialize for MetricsSnapshot {
         map.serialize_entry("batches", &self.batches)?;
         map.serialize_entry("retries", &self.retries)?;
         map.serialize_entry("halvings", &self.halvings)?;
+        if self.service != Usage::default() {
+            map.serialize_entry("service_requests", &self.service.requests)?;
+            map.serialize_entry("service_retries", &self.service.retries)?;
+            map.serialize_entry("service_tokens", &self.service.tokens)?;
+            map.serialize_entry("service_bytes_sent", &self.service.bytes_sent)?;
+        }
         for (name, time) in [
             ("read_seconds", self.read),
             ("decode_seconds", self.decode),

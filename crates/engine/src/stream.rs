@@ -7,7 +7,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use imbed_core::{Device, Execution, ImageEmbedderDescriptor, Result};
+use imbed_core::{Device, Execution, ImageEmbedderDescriptor, Result, Usage};
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -57,6 +57,9 @@ pub struct EmbedStream {
     budget: Arc<Budget>,
     cancel: CancelHandle,
     metrics: Arc<Metrics>,
+    loaded: Arc<Loaded>,
+    /// What the model's services were asked for by earlier runs.
+    used_before: Usage,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -68,6 +71,7 @@ impl EmbedStream {
     {
         let Parts { descriptor, plan, preparer, batcher, loaded, leases, runtime } = parts;
         let row_bytes = batcher.row_bytes;
+        let used_before = loaded.usage().unwrap_or_default();
         let budget = Arc::new(Budget::new(plan.waiting_bytes.value, plan.batch_size.value));
         let cancel = CancelHandle::new(Arc::clone(&budget));
         let metrics = Arc::new(Metrics::default());
@@ -128,12 +132,13 @@ impl EmbedStream {
             })?);
         }
         let assembler = Assembler::new(plan.dimensions);
-        Ok(Self { events: Some(events), assembler, budget, cancel, metrics, threads })
+        Ok(Self { events: Some(events), assembler, budget, cancel, metrics, loaded, used_before, threads })
     }
 
     /// The counters so far.
     pub fn metrics(&self) -> MetricsSnapshot {
-        self.metrics.snapshot()
+        let used = self.loaded.usage().unwrap_or(self.used_before);
+        MetricsSnapshot { service: since(used, self.used_before), ..self.metrics.snapshot() }
     }
 
     /// Stops the run from another thread; the iterator then ends with an error of kind `Cancelled`.
@@ -192,6 +197,16 @@ impl Drop for EmbedStream {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// What was used since `before`.
+fn since(now: Usage, before: Usage) -> Usage {
+    let mut used = now;
+    used.requests -= before.requests.min(now.requests);
+    used.retries -= before.retries.min(now.retries);
+    used.tokens -= before.tokens.min(now.tokens);
+    used.bytes_sent -= before.bytes_sent.min(now.bytes_sent);
+    used
 }
 
 fn lost_rows() -> imbed_core::Error {

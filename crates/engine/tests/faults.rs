@@ -80,6 +80,16 @@ fn temporary_failures_are_tried_again_as_often_as_allowed() {
 }
 
 #[test]
+fn a_request_that_was_refused_is_not_split_as_its_provider_knows_better() {
+    let faults = Faults { refuses: true, ..Faults::default() };
+    let model = FakeModel::new(&[("batch_size", "9"), ("on_error", "ignore")]).with_faults(faults).asynchronous();
+    let batches = Arc::clone(&model.batches);
+    let error = model.engine().embed_array(Images::Encoded(encoded(&good(9)))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Request);
+    assert_eq!(*batches.lock().unwrap(), [9]);
+}
+
+#[test]
 fn cancelling_stops_promptly_although_the_input_never_ends() {
     for is_async in [false, true] {
         let faults = Faults { delay: Duration::from_millis(30), ..Faults::default() };

@@ -9,6 +9,7 @@
 //! | `candle` (default) | local models in pure Rust, and the built-in model `imbed/tiny` |
 //! | `cuda`, `metal` | the same on NVIDIA and Apple GPUs |
 //! | `onnx` | any ONNX vision model, through ONNX Runtime |
+//! | `openai` | services over HTTP: infinity, vLLM, Jina, Voyage, Cohere |
 //!
 //! ```
 //! # #[cfg(feature = "candle")]
@@ -45,3 +46,5 @@ pub use imbed_hub as hub;
 use imbed_provider_candle as _;
 #[cfg(feature = "onnx")]
 use imbed_provider_onnx as _;
+#[cfg(feature = "openai")]
+use imbed_provider_openai as _;

@@ -65,6 +65,8 @@ fn embed_range(
     embed_range(worker, images, middle..range.end, outcome)
 }
 
+/// Requests are not among them: who makes them says itself which image is at fault, and halves that are asked for again would
+/// multiply what a service has refused already.
 fn may_be_one_images_fault(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::OutOfMemory | ErrorKind::Model | ErrorKind::Internal | ErrorKind::Request)
+    matches!(error.kind(), ErrorKind::OutOfMemory | ErrorKind::Model | ErrorKind::Internal)
 }

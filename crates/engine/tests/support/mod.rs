@@ -37,6 +37,8 @@ pub(crate) struct Faults {
     pub(crate) panics_on_red: Option<u8>,
     /// Every call fails.
     pub(crate) always_fails: bool,
+    /// Every call fails as a request that was refused.
+    pub(crate) refuses: bool,
     /// So many calls fail temporarily first.
     pub(crate) temporary_failures: AtomicUsize,
     /// An image whose red is this gets a vector of NaN.
@@ -157,6 +159,9 @@ impl Loaded {
         }
         if faults.always_fails {
             return Err(Error::new(ErrorKind::Model, "nothing works"));
+        }
+        if faults.refuses {
+            return Err(Error::new(ErrorKind::Request, "go away"));
         }
         if faults.temporary_failures.fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1)).is_ok() {
             return Err(Error::new(ErrorKind::Request, "come back later").temporary(true));
