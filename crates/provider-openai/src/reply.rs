@@ -180,8 +180,9 @@ impl<'de> Deserialize<'de> for Numbers {
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Numbers, A::Error> {
                 let mut numbers = Vec::with_capacity(list.size_hint().unwrap_or(1024));
                 // `null` is how some servers write a number that is none.
-                while let Some(number) = list.next_element::<Option<f32>>()? {
-                    numbers.push(number.unwrap_or(f32::NAN));
+                // Read as f64, as a number that is too large for f32 is its own row's error and not the whole reply's.
+                while let Some(number) = list.next_element::<Option<f64>>()? {
+                    numbers.push(number.map_or(f32::NAN, |number| number as f32));
                 }
                 Ok(Numbers(numbers))
             }
