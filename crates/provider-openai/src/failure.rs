@@ -43,10 +43,9 @@ impl Failure {
             overloaded,
         };
         match code {
-            408 | 409 | 425 => temporary(ErrorKind::Request, false),
             429 => temporary(ErrorKind::RateLimited, true),
             503 | 504 | 529 => temporary(ErrorKind::Request, true),
-            500 | 502 | 507..=599 => temporary(ErrorKind::Request, false),
+            408 | 409 | 425 | 500 | 502 | 507..=599 => temporary(ErrorKind::Request, false),
             400 | 422 => Self::Refused(error(ErrorKind::Request)),
             413 => Self::Refused(error(ErrorKind::Limit).hint(
                 "the image is too large for the service: lower max_image_pixels, or max_request_bytes for whole requests",

@@ -9,7 +9,7 @@
 use std::io::Cursor;
 
 use image::{
-    ImageDecoder, ImageFormat, ImageReader,
+    ColorType, ImageDecoder, ImageFormat, ImageReader,
     codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder},
     metadata::Orientation as Turn,
 };
@@ -50,10 +50,8 @@ pub(crate) struct Fitted {
 struct Header {
     size: Size,
     upright: bool,
-    alpha: bool,
-    /// More than 8 bits a sample: grey ones come out white in a service that uses PIL.
-    deep: bool,
     profile: bool,
+    colour: ColorType,
 }
 
 impl Fit {
@@ -77,8 +75,9 @@ impl Fit {
     pub(crate) fn fit(&self, image: EncodedImage) -> Result<Fitted> {
         let format = sniff(&image.bytes);
         let header = format.and_then(|format| Header::read(&image.bytes, format));
-        if let Some(header) = header
-            && !self.demands(header, &image.bytes, format)
+        let as_it_is = header.filter(|header| !self.demands(*header, &image.bytes, format));
+        if let Some(header) = as_it_is
+            && !header.colour.has_alpha()
         {
             return Ok(Fitted::new(image, header.size));
         }
@@ -86,27 +85,29 @@ impl Fit {
         let still = !format.is_some_and(|format| has_frames(&image.bytes, format));
         let options = DecodeOptions { frame: if still { 0 } else { self.decode.frame }, ..self.decode };
         let decoded = decode(&image.bytes, &options)?;
-        let only_alpha = header.is_some_and(|h| !self.demands(Header { alpha: false, ..h }, &image.bytes, format));
-        if only_alpha && is_opaque(&decoded) {
-            let size = Size { height: decoded.height(), width: decoded.width() };
-            return Ok(Fitted::new(image, size));
+        // Many files have room for transparency and make no use of it.
+        if let Some(header) = as_it_is
+            && is_opaque(&decoded)
+        {
+            return Ok(Fitted::new(image, header.size));
         }
-        self.make(decoded)
+        self.make(&decoded)
     }
 
+    /// Whether anything but transparency keeps the file from being sent as it is.
     fn demands(&self, header: Header, bytes: &[u8], format: Option<Format>) -> bool {
         let pixels = u64::from(header.size.width) * u64::from(header.size.height);
         bytes.len() as u64 > self.image_bytes
             || pixels > self.image_pixels
             || (self.decode.exif_orientation && !header.upright)
-            || header.alpha
-            || header.deep
+            // 16-bit grey comes out white in a service that uses PIL.
+            || header.colour.bytes_per_pixel() > header.colour.channel_count()
             || (self.decode.icc == Icc::Srgb && header.profile)
             || (self.decode.frame > 0 && format.is_some_and(|format| has_frames(bytes, format)))
     }
 
     /// A new file of `image`: PNG, or JPEG where that would be too large, or fewer pixels where that would be too.
-    fn make(&self, image: Image) -> Result<Fitted> {
+    fn make(&self, image: &Image) -> Result<Fitted> {
         let from = Size { height: image.height(), width: image.width() };
         let mut size = within(self.used.size_for(from), self.image_pixels);
         let mut image = shrink(image.convert(Mode::Rgb, self.alpha), size)?;
@@ -150,21 +151,18 @@ impl Header {
         let exif = decoder.exif_metadata().ok().flatten().unwrap_or_default();
         // Some programs put a JPEG's segment name before it in other formats too.
         let exif = exif.strip_prefix(b"Exif\0\0").unwrap_or(&exif);
-        let upright = match Turn::from_exif_chunk(exif) {
-            Some(turn) => turn == Turn::NoTransforms,
+        let upright = if let Some(turn) = Turn::from_exif_chunk(exif) {
+            turn == Turn::NoTransforms
+        } else {
             // Where EXIF says nothing, XMP may; whether it means a turn is for the decoder to find out.
-            None => {
-                let xmp = decoder.xmp_metadata().ok().flatten().unwrap_or_default();
-                !xmp.windows(11).any(|w| w == b"Orientation")
-            }
+            let xmp = decoder.xmp_metadata().ok().flatten().unwrap_or_default();
+            !xmp.windows(11).any(|w| w == b"Orientation")
         };
-        let colour = decoder.color_type();
         Some(Self {
             size: Size { height, width },
             upright,
-            alpha: colour.has_alpha(),
-            deep: colour.bytes_per_pixel() > colour.channel_count(),
             profile: decoder.icc_profile().ok()?.is_some(),
+            colour: decoder.color_type(),
         })
     }
 }

@@ -15,7 +15,7 @@ use crate::failure::{is_html, said};
 /// How a reply holds its vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// `data[].index` and `data[].embedding`, as OpenAI's.
+    /// `data[].index` and `data[].embedding`, as `OpenAI`'s.
     Data,
     /// `embeddings.float[]` or `embeddings.base64[]` in the order of the images, as Cohere's.
     ByType,

@@ -58,15 +58,14 @@ impl Service {
     pub(crate) async fn embed(&self, images: &[EncodedImage]) -> Result<Vec<Result<Vec<f32>>>> {
         let _permit = self.flow.permit().await;
         let mut vectors = Vec::with_capacity(images.len());
-        // The ranges to ask for, the next one last.
-        let mut ranges = vec![0..images.len()];
-        while let Some(range) = ranges.pop() {
-            match self.ask(&images[range.clone()]).await {
+        // What is still to be asked for, the next part last.
+        let mut parts = vec![images];
+        while let Some(part) = parts.pop() {
+            match self.ask(part).await {
                 Ok(reply) => vectors.extend(reply.vectors),
-                Err(Failure::Refused(_)) if range.len() > 1 => {
-                    let middle = range.start + range.len() / 2;
-                    ranges.push(middle..range.end);
-                    ranges.push(range.start..middle);
+                Err(Failure::Refused(_)) if part.len() > 1 => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
                 }
                 Err(Failure::Refused(error)) => vectors.push(Err(error)),
                 Err(Failure::Temporary { error, .. } | Failure::Final(error)) => return Err(error),

@@ -25,7 +25,7 @@ use imbed_engine::{Engine, Images};
 use imbed_provider_candle as _;
 use imbed_provider_openai as _;
 
-/// Loading PyTorch takes its time on a busy machine.
+/// Loading `PyTorch` takes its time on a busy machine.
 const START: Duration = Duration::from_mins(5);
 
 /// A server that ends with the test.

@@ -1,4 +1,4 @@
-//! infinity, the server `infinity_emb v2`: OpenAI's reply, with a field of its own for what the inputs are.
+//! infinity, the server `infinity_emb v2`: `OpenAI`'s reply, with a field of its own for what the inputs are.
 
 use super::{Dialect, Json};
 use crate::{limits::Limits, models::OPEN, reply::Shape};

@@ -1,4 +1,4 @@
-//! OpenAI's own API. It embeds text only, so images are refused by name.
+//! `OpenAI`'s own API. It embeds text only, so images are refused by name.
 
 /// The value of the option `dialect`.
 pub(super) const NAME: &str = "openai";

@@ -156,7 +156,7 @@ impl Drop for Fake {
 impl State {
     fn connection(&self, mut stream: &TcpStream) {
         // Ends with the client's side, or with this.
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         let mut reader = BufReader::new(stream);
         while !self.stop.load(SeqCst) {
             let Some((head, body)) = request(&mut reader) else { return };
@@ -251,8 +251,11 @@ fn request(reader: &mut impl BufRead) -> Option<(Vec<String>, Vec<u8>)> {
 }
 
 fn head_of(status: u16, headers: &[(&'static str, String)], length: usize) -> String {
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n")
+    let mut head = format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n");
+    for (name, value) in headers {
+        head.extend([name, ": ", value, "\r\n"]);
+    }
+    head + "\r\n"
 }
 
 fn whole(status: u16, headers: &[(&'static str, String)], body: &str) -> Answer {
