@@ -8,7 +8,6 @@ use imbed_core::{
     Device, Error, ErrorKind, Execution, ImageEmbedderDescriptor, InputSpec, Result, arrow::embedding_field,
     image::DecodeOptions,
 };
-use tokio::runtime::Runtime;
 
 use crate::{
     batch::{Batcher, Layout},
@@ -19,8 +18,9 @@ use crate::{
     plan::Plan,
     prepare::Preparer,
     provenance::provenance,
+    requests::Requests,
     resources::Machine,
-    stream::{EmbedStream, Parts, runtime},
+    stream::{EmbedStream, Parts},
 };
 
 /// A planned model, ready to run. Loads its weights on first use and keeps them.
@@ -48,7 +48,7 @@ pub struct Engine {
     decode: DecodeOptions,
     allocator: Allocator,
     loaded: Arc<Loaded>,
-    runtime: Option<Arc<Runtime>>,
+    requests: Option<Arc<Requests>>,
 }
 
 /// Vectors for one array of images.
@@ -128,8 +128,8 @@ impl EngineBuilder {
         decode.exif_orientation = options.exif_orientation;
         decode.icc = options.icc;
         decode.frame = options.frame;
-        let runtime = runtime(descriptor.execution())?;
-        Ok(Engine { descriptor, plan, decode, allocator, loaded: Arc::default(), runtime })
+        let requests = Requests::start(descriptor.execution())?;
+        Ok(Engine { descriptor, plan, decode, allocator, loaded: Arc::default(), requests })
     }
 }
 
@@ -188,7 +188,7 @@ impl Engine {
             batcher: Batcher { batch_size: self.plan.batch_size.value, layout, row_bytes },
             loaded: Arc::clone(&self.loaded),
             leases: self.leases()?,
-            runtime: self.runtime.clone(),
+            requests: self.requests.clone(),
         };
         EmbedStream::start(parts, input.into_iter())
     }

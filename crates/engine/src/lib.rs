@@ -32,6 +32,7 @@ mod plan;
 mod prepare;
 mod provenance;
 mod report;
+mod requests;
 mod resources;
 mod rows;
 mod stream;

@@ -7,8 +7,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use imbed_core::{Device, Execution, ImageEmbedderDescriptor, Result, Usage};
-use tokio::runtime::Runtime;
+use imbed_core::{Device, ImageEmbedderDescriptor, Result, Usage};
 
 use crate::{
     assemble::Assembler,
@@ -26,6 +25,7 @@ use crate::{
     plan::Plan,
     prepare::Preparer,
     report::{Event, Report},
+    requests::Requests,
     rows::{Job, Slot},
 };
 
@@ -44,7 +44,7 @@ pub(crate) struct Parts {
     pub(crate) loaded: Arc<Loaded>,
     /// One per worker.
     pub(crate) leases: Vec<Option<Lease>>,
-    pub(crate) runtime: Option<Arc<Runtime>>,
+    pub(crate) requests: Option<Arc<Requests>>,
 }
 
 /// The chunks of a run with their vectors, in input order: an iterator that ends after the first error.
@@ -69,7 +69,7 @@ impl EmbedStream {
     where
         I: Iterator<Item = Result<Chunk>> + Send + 'static,
     {
-        let Parts { descriptor, plan, preparer, batcher, loaded, leases, runtime } = parts;
+        let Parts { descriptor, plan, preparer, batcher, loaded, leases, requests } = parts;
         let row_bytes = batcher.row_bytes;
         let used_before = loaded.usage().unwrap_or_default();
         let budget = Arc::new(Budget::new(plan.waiting_bytes.value, plan.batch_size.value));
@@ -102,7 +102,7 @@ impl EmbedStream {
         let most_rows = Arc::new(AtomicUsize::new(plan.batch_size.value));
         let max_retries = plan.max_retries;
         for lease in leases {
-            let (descriptor, loaded, runtime) = (Arc::clone(&descriptor), Arc::clone(&loaded), runtime.clone());
+            let (descriptor, loaded, requests) = (Arc::clone(&descriptor), Arc::clone(&loaded), requests.clone());
             let (budget, report, metrics) = (Arc::clone(&budget), Arc::clone(&report), Arc::clone(&metrics));
             let (cancel, most_rows, batches) = (cancel.clone(), Arc::clone(&most_rows), batches.clone());
             threads.push(spawn("model", move || {
@@ -118,7 +118,7 @@ impl EmbedStream {
                     }
                 };
                 Worker {
-                    caller: Caller::new(embedder, runtime.as_ref().map(|r| r.handle().clone())),
+                    caller: Caller::new(embedder, requests.as_ref().map(|r| r.handle())),
                     finish,
                     budget: &budget,
                     report: &report,
@@ -234,18 +234,4 @@ fn spawn(stage: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle
         .name(format!("imbed-{stage}"))
         .spawn(work)
         .map_err(|e| imbed_core::Error::io(format!("cannot start the {stage} thread"), e))
-}
-
-/// The runtime that asynchronous models are waited for on; `None` for blocking ones.
-pub(crate) fn runtime(execution: Execution) -> Result<Option<Arc<Runtime>>> {
-    if execution == Execution::Blocking {
-        return Ok(None);
-    }
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("imbed-requests")
-        .enable_all()
-        .build()
-        .map(|runtime| Some(Arc::new(runtime)))
-        .map_err(|e| imbed_core::Error::io("cannot start the runtime for requests", e))
 }

@@ -107,6 +107,18 @@ fn cancelling_stops_promptly_although_the_input_never_ends() {
 }
 
 #[test]
+fn an_asynchronous_program_may_drop_its_engine() {
+    let engine = FakeModel::new(&[]).asynchronous().engine();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let rows = runtime.block_on(async move {
+        let embedded = engine.embed_array(Images::Encoded(encoded(&good(3)))).unwrap();
+        drop(engine);
+        vectors(&embedded.embeddings).len()
+    });
+    assert_eq!(rows, 3);
+}
+
+#[test]
 fn a_run_that_is_silent_can_be_cancelled() {
     let (_keep_open, silent) = std::sync::mpsc::channel();
     let mut stream = FakeModel::new(&[]).engine().embed_stream(silent).unwrap();
