@@ -1,7 +1,7 @@
 //! Files of `torch.save`: a pickle that says what there is, and the raw numbers beside it.
 //!
 //! A pickle is a program for a small machine that may call any Python function, which is how such files run code where they
-//! are loaded. Here nothing of that kind exists: `pickle` knows the operations that a table of tensors needs, `globals` the
+//! are loaded. Here nothing of that kind exists: `machine`, which `pickle` drives, knows the operations that a table of tensors needs, `globals` the
 //! few names that it refers to, and everything else is an error with the operation's or the name's own name in it.
 //!
 //! Two containers are read. Since torch 1.6 it is a zip archive (`archive`) with the pickle and one entry for each storage,
@@ -11,6 +11,7 @@
 mod archive;
 mod globals;
 mod legacy;
+mod machine;
 mod opcode;
 mod pickle;
 mod state;
