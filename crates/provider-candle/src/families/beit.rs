@@ -79,11 +79,9 @@ pub(super) fn load(
     } else {
         None
     };
-    let mut blocks = Vec::new();
-    for i in 0..shape.layers {
-        let mut read = Reader::new(&mut checkpoint, format!("{prefix}encoder.layer.{i}."));
-        blocks.push(block(shape, shared.as_ref(), &mut read)?);
-    }
+    let layers = format!("{prefix}encoder.layer");
+    let mut blocks =
+        Reader::blocks(&mut checkpoint, &layers, shape.layers, |read| block(shape, shared.as_ref(), read))?;
     // A layer scale is there or not, and no shape tells.
     for (i, block) in blocks.iter_mut().enumerate() {
         let name = |number: usize| format!("{prefix}encoder.layer.{i}.lambda_{number}");

@@ -73,10 +73,8 @@ pub(super) fn load(
     // `CLIPVisionModel` of transformers 5 writes its tensors without the prefix that all others have.
     let prefix = if checkpoint.contains("embeddings.class_embedding") { "" } else { "vision_model." };
     let hidden = shape.hidden;
-    let mut blocks = Vec::new();
-    for i in 0..shape.layers {
-        blocks.push(block(shape, &mut Reader::new(&mut checkpoint, format!("{prefix}encoder.layers.{i}.")))?);
-    }
+    let blocks =
+        Reader::blocks(&mut checkpoint, &format!("{prefix}encoder.layers"), shape.layers, |read| block(shape, read))?;
     let mut read = Reader::new(&mut checkpoint, prefix);
     let table = [1 + learnt_rows(shape), hidden];
     let table = read.tensor("embeddings.position_embedding.weight", &table, &table)?;

@@ -72,10 +72,8 @@ pub(super) fn load(
         .find(|prefix| checkpoint.contains(&format!("{prefix}embeddings.cls_token")))
         .unwrap_or_default();
     let hidden = shape.hidden;
-    let mut blocks = Vec::new();
-    for i in 0..shape.layers {
-        blocks.push(block(shape, &mut Reader::new(&mut checkpoint, format!("{prefix}encoder.layer.{i}.")))?);
-    }
+    let blocks =
+        Reader::blocks(&mut checkpoint, &format!("{prefix}encoder.layer"), shape.layers, |read| block(shape, read))?;
     let mut read = Reader::new(&mut checkpoint, prefix);
     let tokens = 1 + learnt_rows(shape);
     let table = read.tensor("embeddings.position_embeddings", &[1, tokens, hidden], &[tokens, hidden])?;

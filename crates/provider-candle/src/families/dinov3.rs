@@ -62,10 +62,7 @@ pub(super) fn load(
     // The spelling of the published checkpoints, and that of transformers 5 inside.
     let layers = if checkpoint.contains("model.layer.0.norm1.weight") { "model.layer" } else { "layer" };
     let hidden = shape.hidden;
-    let mut blocks = Vec::new();
-    for i in 0..shape.layers {
-        blocks.push(block(shape, &mut Reader::new(&mut checkpoint, format!("{layers}.{i}.")))?);
-    }
+    let blocks = Reader::blocks(&mut checkpoint, layers, shape.layers, |read| block(shape, read))?;
     let mut read = Reader::new(&mut checkpoint, "");
     let mut before = read.tensor("embeddings.cls_token", &[1, 1, hidden], &[1, hidden])?;
     let registers = shape.prefix - 1;

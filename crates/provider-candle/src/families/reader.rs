@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use imbed_core::{Error, ErrorKind, Result};
 
 use crate::{
-    model::{Conv, Linear, Mlp, Norm, Stem},
+    model::{Block, Conv, Linear, Mlp, Norm, Stem},
     weights::Checkpoint,
 };
 
@@ -19,6 +19,16 @@ impl<'a> Reader<'a> {
     /// Reads names that `prefix` precedes, its last dot included.
     pub(super) fn new(checkpoint: &'a mut Checkpoint, prefix: impl Into<String>) -> Self {
         Self { checkpoint, prefix: prefix.into() }
+    }
+
+    /// The blocks `LAYERS.0`, `LAYERS.1`, … of a checkpoint, each by `read`, which sees the names below its number.
+    pub(super) fn blocks(
+        checkpoint: &mut Checkpoint,
+        layers: &str,
+        count: usize,
+        mut read: impl FnMut(&mut Reader<'_>) -> Result<Block>,
+    ) -> Result<Vec<Block>> {
+        (0..count).map(|i| read(&mut Reader::new(checkpoint, format!("{layers}.{i}.")))).collect()
     }
 
     /// The tensor `name`, which must have the shape `stored`, seen as `shape`.

@@ -95,10 +95,8 @@ pub(super) fn load(
 ) -> Result<VisionTransformer> {
     let prefix = if checkpoint.contains("embeddings.position_embedding.weight") { "" } else { "vision_model." };
     let hidden = shape.hidden;
-    let mut blocks = Vec::new();
-    for i in 0..shape.layers {
-        blocks.push(block(shape, &mut Reader::new(&mut checkpoint, format!("{prefix}encoder.layers.{i}.")))?);
-    }
+    let blocks =
+        Reader::blocks(&mut checkpoint, &format!("{prefix}encoder.layers"), shape.layers, |read| block(shape, read))?;
     let mut read = Reader::new(&mut checkpoint, prefix);
     let stem = if shape.family == Family::Siglip2 {
         flat_patches(&mut read, hidden, patch)?

@@ -57,10 +57,7 @@ pub(super) fn load(
     mut checkpoint: Checkpoint,
 ) -> Result<VisionTransformer> {
     let hidden = shape.hidden;
-    let mut blocks = Vec::new();
-    for i in 0..shape.layers {
-        blocks.push(block(shape, &mut Reader::new(&mut checkpoint, format!("blocks.{i}.")))?);
-    }
+    let blocks = Reader::blocks(&mut checkpoint, "blocks", shape.layers, |read| block(shape, read))?;
     let mut read = Reader::new(&mut checkpoint, "");
     let table = [learnt_rows(shape), hidden];
     let table = read.tensor("position_embedding", &table, &table)?;

@@ -82,10 +82,8 @@ pub(super) fn load(
     let name = name(shape.family);
     let prefix = if checkpoint.contains(&format!("{name}embeddings.cls_token")) { name } else { "" };
     let hidden = shape.hidden;
-    let mut blocks = Vec::new();
-    for i in 0..shape.layers {
-        blocks.push(block(shape, &mut Reader::new(&mut checkpoint, format!("{prefix}encoder.layer.{i}.")))?);
-    }
+    let blocks =
+        Reader::blocks(&mut checkpoint, &format!("{prefix}encoder.layer"), shape.layers, |read| block(shape, read))?;
     let mut read = Reader::new(&mut checkpoint, prefix);
     let tokens = shape.prefix + learnt_rows(shape);
     let table = read.tensor("embeddings.position_embeddings", &[1, tokens, hidden], &[tokens, hidden])?;
