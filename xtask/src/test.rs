@@ -5,9 +5,9 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::{
-    clean_room, setup,
+    clean_room, example, setup,
     step::{self, cargo},
-    tools,
+    test_providers, tools,
 };
 
 #[derive(Debug, clap::Args)]
@@ -46,6 +46,12 @@ const CHECKS: &[Check] = &[
             step::run(&mut cargo(&["test", "--workspace", "--all-targets", "--locked"]))
         },
     },
+    Check {
+        name: "providers",
+        guards: "what every provider must do, and that providers of the same weights agree",
+        run: || test_providers::run(&test_providers::Args::ALL),
+    },
+    Check { name: "example", guards: "a third party's provider, in a workspace of its own", run: example::run_checks },
     Check {
         name: "doc-tests",
         guards: "the examples in the docs",
