@@ -7,8 +7,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use imbed_core::{Embedder, ErrorKind};
-use imbed_engine::{Engine, Images};
+use imbed_core::{Embedder, ErrorKind, Result};
+use imbed_engine::{Embedded, Engine, Images};
 use support::{Act, Fake, KEY, Wire, assert_right, describe, embed, embedder, encoded, png, run, vector};
 
 const FAST: &[(&str, &str)] = &[("max_retries", "3")];
@@ -112,6 +112,43 @@ fn retries_end_and_the_engine_adds_none() {
     }
 }
 
+/// 32 images in requests of 8, one at a time, through the engine.
+fn run_of_32(fake: &Fake) -> Result<Embedded> {
+    let options = [("max_retries", "2"), ("on_error", "ignore"), ("concurrency", "1"), ("batch_size", "8")];
+    let engine = Engine::builder(describe(fake, &options)?).build()?;
+    let column: arrow_array::ArrayRef = Arc::new(arrow_array::BinaryArray::from_iter_values((0..32).map(png)));
+    engine.embed_array(Images::Encoded(column))
+}
+
+#[test]
+fn a_request_that_is_given_up_costs_its_rows_and_no_others() {
+    for act in [Act::status(500), Act::later("retry-after-ms", "1"), Act::ResetMidBody] {
+        let (unlucky, trouble) = (png(17), act.clone());
+        let fake =
+            Fake::start(
+                Wire::INFINITY,
+                move |seen| {
+                    if seen.images.contains(&unlucky) { trouble.clone() } else { Act::Serve }
+                },
+            );
+        let embedded = run_of_32(&fake).unwrap();
+        assert_eq!(fake.sizes(), [8; 6], "{act:?}: three times for the third, whole");
+        assert_eq!(embedded.errors.iter().map(|e| e.row).collect::<Vec<_>>(), (16..24).collect::<Vec<_>>());
+        assert!(embedded.errors.iter().all(|e| e.error.message().starts_with("after 3 tries: ")));
+        assert_eq!(arrow_array::Array::null_count(&embedded.embeddings), 8);
+    }
+}
+
+#[test]
+fn what_every_request_would_meet_stops_the_run_although_some_were_answered() {
+    for status in [401, 404, 405] {
+        let fake =
+            Fake::start(Wire::INFINITY, move |seen| if seen.number < 2 { Act::Serve } else { Act::status(status) });
+        assert!(run_of_32(&fake).is_err(), "{status}");
+        assert_eq!(fake.sizes(), [8; 3], "{status}");
+    }
+}
+
 #[test]
 fn a_refused_request_is_halved_until_the_image_at_fault_is_alone() {
     for status in [400, 413, 422] {
@@ -199,9 +236,11 @@ fn a_slow_answer_is_given_up_and_asked_for_again() {
     assert_eq!(fake.sizes().len(), 2);
 
     let fake = always(Act::Slow(Duration::from_secs(2)));
-    let error = embed(&fake, &[("timeout", "0.2"), ("max_retries", "1")], 0..2).unwrap_err();
-    assert!(error.message().contains("no answer within 0.2 s"), "{error}");
-    assert!(error.hint_text().unwrap().contains("timeout"));
+    for row in embed(&fake, &[("timeout", "0.2"), ("max_retries", "1")], 0..2).unwrap() {
+        let error = row.unwrap_err();
+        assert!(error.is_temporary() && error.message().contains("no answer within 0.2 s"), "{error}");
+        assert!(error.hint_text().unwrap().contains("timeout"));
+    }
 }
 
 #[test]
