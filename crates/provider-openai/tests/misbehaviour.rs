@@ -44,19 +44,23 @@ fn every_temporary_failure_is_tried_again_with_the_same_request() {
 
 #[test]
 fn every_form_of_retry_after_is_waited_for() {
-    let date = |ahead| httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(ahead));
-    for (act, least) in [
-        // First, as its time runs already. Dates are whole seconds, so up to one of them is lost.
-        (Act::later("retry-after", date(3)), 1.9),
-        (Act::later("retry-after", "1"), 1.0),
-        (Act::later("Retry-After", "0.7"), 0.7),
-        (Act::later("retry-after-ms", "600"), 0.6),
+    // Dates are whole seconds, so up to one of them is lost.
+    let date = || httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3));
+    for (header, value, least) in [
+        ("retry-after", None, 1.9),
+        ("retry-after", Some("1"), 1.0),
+        ("Retry-After", Some("0.7"), 0.7),
+        ("retry-after-ms", Some("600"), 0.6),
     ] {
-        let fake = once(act.clone());
+        let fake = Fake::start(Wire::INFINITY, move |seen| match seen.number {
+            // The date is that of the answer, whenever the request arrives.
+            0 => Act::later(header, value.map_or_else(date, str::to_owned)),
+            _ => Act::Serve,
+        });
         assert_right(&embed(&fake, FAST, 0..2).unwrap(), 0..2);
         let seen = fake.seen();
         let waited = (seen[1].at - seen[0].at).as_secs_f64();
-        assert!(waited >= least && waited < least + 3.0, "{act:?}: {waited} s");
+        assert!(waited >= least && waited < least + 10.0, "{header} {value:?}: {waited} s");
     }
 }
 
@@ -64,12 +68,12 @@ fn every_form_of_retry_after_is_waited_for() {
 fn a_pause_that_is_asked_for_holds_other_requests_too() {
     let fake = Fake::start(Wire::VLLM, |seen| match seen.number {
         // Opened up by then, so that more than one request is on its way.
-        6 => Act::later("retry-after-ms", "1500"),
+        6 => Act::later("retry-after-ms", "2500"),
         _ => Act::Slow(Duration::from_millis(60)),
     });
     assert_right(&embed(&fake, FAST, 0..100).unwrap(), 0..100);
     let seen = fake.seen();
-    let (refused, quiet) = (seen[6].at, Duration::from_millis(300)..Duration::from_millis(1490));
+    let (refused, quiet) = (seen[6].at, Duration::from_millis(1000)..Duration::from_millis(2490));
     let early = seen.iter().filter(|s| s.at > refused && quiet.contains(&(s.at - refused))).count();
     assert_eq!(early, 0, "requests started while the service had asked for a pause");
 }
@@ -89,7 +93,8 @@ fn too_many_requests_never_make_more_requests() {
 
 #[test]
 fn requests_under_way_grow_one_by_one_and_to_no_more_than_asked_for() {
-    let fake = Fake::start(Wire::VLLM, |_| Act::Slow(Duration::from_millis(60)));
+    // Long enough for six requests to meet on a busy machine.
+    let fake = Fake::start(Wire::VLLM, |_| Act::Slow(Duration::from_millis(200)));
     assert_right(&embed(&fake, &[("concurrency", "6")], 0..60).unwrap(), 0..60);
     let seen = fake.seen();
     assert_eq!(seen[0].under_way, 1);
@@ -229,10 +234,10 @@ fn a_nan_that_is_no_json_is_traced_to_its_image() {
 
 #[test]
 fn a_slow_answer_is_given_up_and_asked_for_again() {
-    let fake = once(Act::Slow(Duration::from_secs(5)));
+    let fake = once(Act::Slow(Duration::from_secs(20)));
     let start = Instant::now();
-    assert_right(&embed(&fake, &[("timeout", "0.4")], 0..2).unwrap(), 0..2);
-    assert!(start.elapsed() < Duration::from_secs(4), "the timeout is inside the retries");
+    assert_right(&embed(&fake, &[("timeout", "1.5")], 0..2).unwrap(), 0..2);
+    assert!(start.elapsed() < Duration::from_secs(18), "the timeout is inside the retries");
     assert_eq!(fake.sizes().len(), 2);
 
     let fake = always(Act::Slow(Duration::from_secs(2)));
@@ -298,6 +303,8 @@ fn a_call_that_is_given_up_stops_its_requests() {
     run(async {
         let call = embedder.embed((0..50).map(encoded).collect());
         assert!(tokio::time::timeout(Duration::from_millis(300), call).await.is_err());
+        // What was on its way may still arrive.
+        tokio::time::sleep(Duration::from_millis(400)).await;
         let seen = fake.seen().len();
         tokio::time::sleep(Duration::from_millis(600)).await;
         assert_eq!(fake.seen().len(), seen);
