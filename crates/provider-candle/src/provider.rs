@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use imbed_core::{EmbedOptions, FetchProgress, FetchScope, ImageEmbedderDescriptor, ModelInfo, Provider, Result};
+use imbed_core::{
+    EmbedOptions, FetchProgress, FetchScope, ImageEmbedderDescriptor, ModelInfo, Provider, Result, fetch::FileChoice,
+};
+use imbed_hub::Checkpoint;
 
 use crate::{
     descriptor::CandleDescriptor,
@@ -55,6 +58,10 @@ impl Provider for CandleProvider {
 
     fn fetch(&self, model: &str, _: &EmbedOptions, scope: FetchScope, progress: &mut dyn FetchProgress) -> Result<()> {
         Source::fetch(model, scope, progress)
+    }
+
+    fn hub_files(&self, _: &EmbedOptions) -> Result<Option<Arc<dyn FileChoice>>> {
+        Ok(Some(Arc::new(Checkpoint)))
     }
 
     fn image_embedder(&self, model: &str, options: &EmbedOptions) -> Result<Arc<dyn ImageEmbedderDescriptor>> {

@@ -1,6 +1,10 @@
 //! The options that only this provider knows, typed.
 
-use std::{fmt, num::NonZeroUsize};
+use std::{
+    fmt,
+    num::NonZeroUsize,
+    path::{Component, Path},
+};
 
 use imbed_core::{
     EmbedOptions, Error, ErrorKind, Result,
@@ -8,16 +12,22 @@ use imbed_core::{
     options::{Dtype, OptionSpec},
     preprocess::{ResizeTarget, Size},
 };
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{execution::ExecutionProvider, input::Layout};
+use crate::{execution::ExecutionProvider, files::OnnxFiles, input::Layout};
 
 /// Every option of this provider, in the order in which the docs list them.
 pub(crate) const SPECS: &[OptionSpec] = &[
     OptionSpec {
         name: "dtype",
         values: "f32 | f16 | q8 | int8 | uint8 | q4 | q4f16 | bnb4",
-        summary: "which of a folder's files: model.onnx, model_fp16.onnx, model_quantized.onnx, … (default f32)",
+        summary: "which of a model's files: model.onnx, model_fp16.onnx, model_quantized.onnx, … (default f32)",
+    },
+    OptionSpec {
+        name: "file",
+        values: "a name such as visual/model.onnx",
+        summary: "the .onnx file in a folder or on the hub, where its name is not one of those",
     },
     OptionSpec { name: "input", values: "a name", summary: "the graph's input that takes the image (default: found)" },
     OptionSpec {
@@ -88,7 +98,7 @@ pub(crate) const SPECS: &[OptionSpec] = &[
 /// What [`SPECS`] lists, read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct OnnxOptions {
-    pub(crate) variant: Option<Variant>,
+    pub(crate) files: OnnxFiles,
     pub(crate) input: Option<String>,
     pub(crate) output: Option<String>,
     pub(crate) layout: Option<Layout>,
@@ -125,7 +135,8 @@ pub(crate) enum Step<T> {
 }
 
 /// One of the files that a model is published as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Variant {
     F32,
     F16,
@@ -175,11 +186,16 @@ impl fmt::Display for Variant {
 impl OnnxOptions {
     /// Reads this provider's part of `options`.
     pub(crate) fn read(options: &EmbedOptions) -> Result<Self> {
-        let mut read = Self { variant: options.dtype.map(of_dtype).transpose()?, ..Self::default() };
+        let mut read = Self::default();
+        read.files.variant = options.dtype.map(of_dtype).transpose()?;
         for (name, value) in &options.extra {
             let spec = SPECS.iter().find(|spec| spec.name == name).ok_or_else(|| unknown(name))?;
             let text = as_text(value);
             read.set(spec.name, &text).ok_or_else(|| wrong(spec, &text))?;
+        }
+        if let OnnxFiles { variant: Some(variant), file: Some(file) } = &read.files {
+            let message = format!("the file '{file}' is named, and dtype '{variant}' chooses another");
+            return Err(Error::new(ErrorKind::BadOption, message).hint("leave one of the two options away"));
         }
         Ok(read)
     }
@@ -188,7 +204,8 @@ impl OnnxOptions {
     fn set(&mut self, name: &str, text: &str) -> Option<()> {
         let recipe = &mut self.recipe;
         match name {
-            "dtype" => self.variant = Some(variant(text)?),
+            "dtype" => self.files.variant = Some(variant(text)?),
+            "file" => self.files.file = Some(file(text)?),
             "input" => self.input = Some(not_empty(text)?),
             "output" => self.output = Some(not_empty(text)?),
             "layout" => self.layout = Some(Layout::parse(text)?),
@@ -266,6 +283,13 @@ fn variant(text: &str) -> Option<Variant> {
     }
 }
 
+/// A graph's name below the model's folder.
+pub(crate) fn file(text: &str) -> Option<String> {
+    let path = Path::new(text);
+    let plain = path.components().all(|part| matches!(part, Component::Normal(_))) && !text.contains('\\');
+    (plain && path.extension().is_some_and(|e| e == "onnx")).then(|| text.to_owned())
+}
+
 fn filter(text: &str) -> Option<Filter> {
     Filter::ALL.into_iter().find(|filter| format!("{filter:?}").eq_ignore_ascii_case(text))
 }
@@ -333,8 +357,8 @@ pub(crate) mod tests {
 
     #[test]
     fn typed_values_are_read() {
-        assert_eq!(read("dtype", "q8").variant, Some(Variant::Q8));
-        assert_eq!(read("dtype", "fp16").variant, Some(Variant::F16));
+        assert_eq!(read("dtype", "q8").files.variant, Some(Variant::Q8));
+        assert_eq!(read("dtype", "fp16").files.variant, Some(Variant::F16));
         assert_eq!(read("resize", "256").recipe.resize, Step::With(ResizeTarget::ShortestEdge(256)));
         let exact = ResizeTarget::Exact(Size { height: 24, width: 40 });
         assert_eq!(read("resize", "24x40").recipe.resize, Step::With(exact));
@@ -361,6 +385,9 @@ pub(crate) mod tests {
     fn a_value_that_an_option_does_not_take_names_the_option_and_what_it_takes() {
         for (name, text) in [
             ("dtype", "bf16"),
+            ("file", "../model.onnx"),
+            ("file", "/model.onnx"),
+            ("file", "weights.bin"),
             ("layout", "chw"),
             ("channels", "grb"),
             ("embedding_width", "0"),
@@ -388,7 +415,7 @@ pub(crate) mod tests {
     #[test]
     fn every_option_that_is_listed_is_read() {
         for spec in SPECS {
-            let samples = ["1", "f32", "nchw", "rgb", "bicubic", "cpu", "key=value"];
+            let samples = ["1", "f32", "a.onnx", "nchw", "rgb", "bicubic", "cpu", "key=value"];
             let read = samples.iter().any(|text| OnnxOptions::default().set(spec.name, text).is_some());
             assert!(read, "{}", spec.name);
         }
@@ -396,9 +423,16 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_file_and_a_number_type_do_not_go_together() {
+        assert_eq!(read("file", "visual/model.onnx").files.file.as_deref(), Some("visual/model.onnx"));
+        let error = OnnxOptions::read(&options(&[("file", "a.onnx"), ("dtype", "f16")])).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BadOption);
+    }
+
+    #[test]
     fn the_common_number_types_choose_a_file_too() {
         let of = |dtype| OnnxOptions::read(&EmbedOptions { dtype: Some(dtype), ..Default::default() });
-        assert_eq!(of(Dtype::F16).unwrap().variant, Some(Variant::F16));
+        assert_eq!(of(Dtype::F16).unwrap().files.variant, Some(Variant::F16));
         assert_eq!(of(Dtype::Bf16).unwrap_err().kind(), ErrorKind::BadOption);
     }
 }
