@@ -14,12 +14,11 @@ use std::{
     path::Path,
 };
 
-use candle_core::Tensor;
 use imbed_core::{Error, ErrorKind, Result};
 use memmap2::Mmap;
 use safetensors::SafeTensors;
 
-use crate::open_clip;
+use crate::{Array, open_clip};
 use files::Format;
 pub(crate) use view::View;
 
@@ -117,7 +116,7 @@ impl Checkpoint {
     }
 
     /// The tensor `name` as f32, which must have this shape.
-    pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
+    pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Array> {
         let entry = self.tensors.get(name).ok_or_else(|| self.missing(name))?;
         let file = self.files.get(entry.file).ok_or_else(|| self.missing(name))?;
         if entry.view.shape != shape {
@@ -134,10 +133,10 @@ impl Checkpoint {
             Error::new(ErrorKind::Model, format!("{}: tensor '{name}' is stored as {dtype:?}", file.name))
                 .hint("store the weights as F32, F16 or BF16")
         })?;
-        let tensor = Tensor::from_vec(values, shape, &candle_core::Device::Cpu)
-            .map_err(|e| Error::new(ErrorKind::Model, format!("{}: tensor '{name}': {e}", file.name)))?;
+        let array = Array::new(shape.to_vec(), values)
+            .map_err(|e| e.context(format_args!("{}: tensor '{name}'", file.name)))?;
         self.taken.insert(name.to_owned());
-        Ok(tensor)
+        Ok(array)
     }
 
     /// Refuses tensors that were not taken, save those that `expected` knows to belong to other parts of the checkpoint:

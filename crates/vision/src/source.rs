@@ -1,4 +1,6 @@
 //! Where a checkpoint comes from: a folder, the hub's cache, or this crate.
+//!
+//! The one in this crate is `imbed/tiny`, a small model that the project trained: no files and no network are needed for it.
 
 use std::path::{Path, PathBuf};
 
@@ -10,9 +12,13 @@ use serde_json::Value;
 use crate::{open_clip, weights::Checkpoint};
 
 /// The name of the built-in model.
-pub(crate) const BUILTIN: &str = "imbed/tiny";
-/// The model on the hub where this provider is named and no model.
-pub(crate) const USUAL: &str = "openai/clip-vit-base-patch32";
+pub const BUILTIN: &str = "imbed/tiny";
+/// The model on the hub where a provider of checkpoints is named and no model.
+pub const USUAL: &str = "openai/clip-vit-base-patch32";
+
+/// What may be passed as the model, for a provider's [`accepts`](imbed_core::Provider::accepts).
+pub const ACCEPTS: &str = "a folder with config.json, preprocessor_config.json and model.safetensors, or a name on the \
+                           Hugging Face hub (org/name[@revision])";
 
 const PREPROCESSOR: &str = "preprocessor_config.json";
 /// Where newer checkpoints have it, as one part among others.
@@ -21,6 +27,14 @@ const PROCESSOR: &str = "processor_config.json";
 const TINY_CONFIG: &str = include_str!("../models/tiny/config.json");
 const TINY_PREPROCESSOR: &str = include_str!("../models/tiny/preprocessor_config.json");
 const TINY_WEIGHTS: &[u8] = include_bytes!("../models/tiny/model.safetensors");
+
+/// Downloads what `scope` needs of `model`, if it is a name on the hub and not here yet.
+pub fn fetch(model: &str, scope: FetchScope, progress: &mut dyn FetchProgress) -> Result<()> {
+    if let Named::Hub(name) = named(model)? {
+        Hub::from_env()?.fetch(&name, scope, progress)?;
+    }
+    Ok(())
+}
 
 /// A checkpoint's whereabouts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,14 +71,6 @@ impl Source {
                 Self::Hub { name: name.repo().to_owned(), commit: found.commit }
             }
         })
-    }
-
-    /// Downloads what `scope` needs of `model`, if it is a name on the hub and not here yet.
-    pub(crate) fn fetch(model: &str, scope: FetchScope, progress: &mut dyn FetchProgress) -> Result<()> {
-        if let Named::Hub(name) = named(model)? {
-            Hub::from_env()?.fetch(&name, scope, progress)?;
-        }
-        Ok(())
     }
 
     /// The checkpoint's `config.json`.

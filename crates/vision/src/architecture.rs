@@ -14,7 +14,7 @@ use crate::{activation::Activation, interpolate::Resample};
 /// A family of checkpoints, by its config's `model_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Family {
+pub enum Family {
     /// The vision tower of CLIP, and of `MetaCLIP` 2, which is the same.
     Clip,
     /// The vision tower of `SigLIP`, and of `SigLIP` 2 at one resolution.
@@ -39,51 +39,51 @@ pub(crate) enum Family {
 
 /// What a config says about a vision transformer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Architecture {
+pub struct Architecture {
     /// Which family's tensor names to read.
-    pub(crate) family: Family,
+    pub family: Family,
     /// The size of the input.
-    pub(crate) image: ImageShape,
+    pub image: ImageShape,
     /// From pixels to tokens.
-    pub(crate) stem: StemShape,
+    pub stem: StemShape,
     /// Learnt tokens before the patches: the class token first, then registers and the like.
-    pub(crate) prefix: usize,
+    pub prefix: usize,
     /// How a token knows where its patch lies.
-    pub(crate) positions: PositionShape,
+    pub positions: PositionShape,
     /// Numbers per token.
-    pub(crate) hidden: usize,
+    pub hidden: usize,
     /// Numbers per token inside the MLP.
-    pub(crate) intermediate: usize,
+    pub intermediate: usize,
     /// Transformer blocks.
-    pub(crate) layers: usize,
+    pub layers: usize,
     /// Attention heads per block, and in an attention pooling.
-    pub(crate) heads: usize,
+    pub heads: usize,
     /// How the MLP is built.
-    pub(crate) mlp: MlpKind,
+    pub mlp: MlpKind,
     /// Between the products of the MLP.
-    pub(crate) activation: Activation,
+    pub activation: Activation,
     /// What every norm computes.
-    pub(crate) norm: NormKind,
+    pub norm: NormKind,
     /// Added to the variance in every norm.
-    pub(crate) norm_eps: f64,
+    pub norm_eps: f64,
     /// Which products of a block have biases.
-    pub(crate) biases: Biases,
+    pub biases: Biases,
     /// How tokens become one vector: what the user chose, or the model's own way.
-    pub(crate) pooling: Pooling,
+    pub pooling: Pooling,
     /// What the user may choose, the model's own way first; empty where there is no choice.
-    pub(crate) poolings: Vec<Pooling>,
+    pub poolings: Vec<Pooling>,
     /// A learnt query that reads all tokens, where that is how they become one vector.
-    pub(crate) attention_pool: Option<AttentionPoolShape>,
+    pub attention_pool: Option<AttentionPoolShape>,
     /// What follows the pooling.
-    pub(crate) head: Option<HeadShape>,
+    pub head: Option<HeadShape>,
     /// Whether the model itself scales its vectors to unit length.
-    pub(crate) normalized: bool,
+    pub normalized: bool,
 }
 
 /// The sizes of images that a model is run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum ImageShape {
+pub enum ImageShape {
     /// Rows and columns in pixels, the same for all.
     Fixed(usize, usize),
     /// Whole patches in any proportion, at most so many.
@@ -93,7 +93,7 @@ pub(crate) enum ImageShape {
 /// How pixels become tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum StemShape {
+pub enum StemShape {
     /// One product per patch of this many rows and columns.
     Patches(usize, usize),
     /// 3x3 convolutions of stride 2 with these output channels, the second number of each saying how many residual
@@ -104,13 +104,21 @@ pub(crate) enum StemShape {
 /// How a token knows where its patch lies.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum PositionShape {
-    /// A learnt row is added for each patch of a grid of so many rows and columns.
-    Learnt { grid: (usize, usize), resized: Resized },
+pub enum PositionShape {
+    /// A learnt row is added for each patch.
+    Learnt {
+        /// Rows and columns of the grid of patches that they were learnt for.
+        grid: (usize, usize),
+        /// What becomes of them on another grid.
+        resized: Resized,
+    },
     /// Sines and cosines of row and column are added, as `AIMv2` does for images of any size.
     Waves,
     /// Queries and keys of the patches are turned by angles that their places give, as `DINOv3` does.
-    Rotary { theta: f64 },
+    Rotary {
+        /// The slowest frequency is this times slower than the fastest.
+        theta: f64,
+    },
     /// A learnt number for each distance between two patches of the model's own grid is added to each head's scores, as
     /// `BEiT` does.
     Relative,
@@ -119,7 +127,7 @@ pub(crate) enum PositionShape {
 /// What becomes of learnt positions where the image has another grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Resized {
+pub enum Resized {
     /// Nothing: the reference reads no other size.
     Never,
     /// They are resampled, but only where the user wants another size: the reference does it on request.
@@ -131,7 +139,7 @@ pub(crate) enum Resized {
 /// How the MLP of a block is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum MlpKind {
+pub enum MlpKind {
     /// `fc2(activation(fc1(x)))`.
     Plain,
     /// `fc2(activation(gate(x)) * up(x))`.
@@ -141,7 +149,7 @@ pub(crate) enum MlpKind {
 /// What a norm computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum NormKind {
+pub enum NormKind {
     /// Deviations from the mean, in units of their spread, times a weight plus a bias.
     Layer,
     /// The numbers in units of their root mean square, times a weight.
@@ -151,46 +159,50 @@ pub(crate) enum NormKind {
 /// Which products of a block have biases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools, reason = "five independent facts of a config")]
-pub(crate) struct Biases {
-    pub(crate) query: bool,
-    pub(crate) key: bool,
-    pub(crate) value: bool,
+pub struct Biases {
+    /// The queries.
+    pub query: bool,
+    /// The keys.
+    pub key: bool,
+    /// The values.
+    pub value: bool,
     /// The product after attention.
-    pub(crate) out: bool,
-    pub(crate) mlp: bool,
+    pub out: bool,
+    /// The products of the MLP.
+    pub mlp: bool,
 }
 
 impl Biases {
     /// Every product has one.
-    pub(crate) const ALL: Self = Self { query: true, key: true, value: true, out: true, mlp: true };
+    pub const ALL: Self = Self { query: true, key: true, value: true, out: true, mlp: true };
 
     /// Every product has one, save queries, keys and values, for which `qkv` says it.
-    pub(crate) const fn with_qkv(qkv: bool) -> Self {
+    pub const fn with_qkv(qkv: bool) -> Self {
         Self { query: qkv, key: qkv, value: qkv, ..Self::ALL }
     }
 }
 
 /// A learnt query that attends to all tokens after the last norm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct AttentionPoolShape {
+pub struct AttentionPoolShape {
     /// Whether a norm and an MLP follow, added to what they read.
-    pub(crate) mlp: bool,
+    pub mlp: bool,
 }
 
 /// The last product.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct HeadShape {
+pub struct HeadShape {
     /// Numbers per embedding.
-    pub(crate) width: usize,
+    pub width: usize,
     /// Whether a bias is added.
-    pub(crate) bias: bool,
+    pub bias: bool,
     /// What follows the product.
-    pub(crate) activation: Option<Activation>,
+    pub activation: Option<Activation>,
 }
 
 impl Architecture {
     /// Rows and columns of the grid of patches of an image of so many rows and columns of pixels.
-    pub(crate) fn grid(&self, (height, width): (usize, usize)) -> (usize, usize) {
+    pub fn grid(&self, (height, width): (usize, usize)) -> (usize, usize) {
         match &self.stem {
             StemShape::Patches(rows, columns) => (height / rows, width / columns),
             StemShape::Convolutions(stages) => stages.iter().fold((height, width), |(h, w), _| (halved(h), halved(w))),
@@ -198,28 +210,28 @@ impl Architecture {
     }
 
     /// Tokens of an image of so many rows and columns of pixels, with those before the patches.
-    pub(crate) fn tokens(&self, image: (usize, usize)) -> usize {
+    pub fn tokens(&self, image: (usize, usize)) -> usize {
         let (rows, columns) = self.grid(image);
         rows * columns + self.prefix
     }
 
     /// Numbers per attention head.
-    pub(crate) fn head_size(&self) -> usize {
+    pub fn head_size(&self) -> usize {
         self.hidden / self.heads
     }
 
     /// Numbers per embedding.
-    pub(crate) fn width(&self) -> usize {
+    pub fn width(&self) -> usize {
         self.head.map_or(self.hidden, |head| head.width)
     }
 
     /// Whether the pooling reads more than the class token.
-    pub(crate) fn reads_all_tokens(&self) -> bool {
+    pub fn reads_all_tokens(&self) -> bool {
         self.pooling == Pooling::Mean || self.attention_pool.is_some()
     }
 
     /// The same model for images of `size`, rows and columns; `asked` says that the user wants a size of his own.
-    pub(crate) fn for_images(self, size: (usize, usize), asked: bool) -> Result<Self> {
+    pub fn for_images(self, size: (usize, usize), asked: bool) -> Result<Self> {
         let (rows, columns) = size;
         let ImageShape::Fixed(own_rows, own_columns) = self.image else {
             return Err(Error::new(ErrorKind::BadOption, "the model reads images in their own proportions")
@@ -257,7 +269,7 @@ impl Architecture {
 }
 
 /// The size after a 3x3 convolution of stride 2 with one row of padding on each side.
-pub(crate) fn halved(size: usize) -> usize {
+pub fn halved(size: usize) -> usize {
     size.div_ceil(2)
 }
 

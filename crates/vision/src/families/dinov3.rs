@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     chosen,
     config::Config,
-    reader::{Reader, rows, scaled},
+    reader::{Reader, scaled},
 };
 use crate::{
     architecture::{Architecture, Biases, Family, ImageShape, MlpKind, NormKind, PositionShape, StemShape},
@@ -68,7 +68,7 @@ pub(super) fn load(
     let registers = shape.prefix - 1;
     if registers > 0 {
         let (stored, flat) = ([1, registers, hidden], [registers, hidden]);
-        before = rows(&before, &read.tensor("embeddings.register_tokens", &stored, &flat)?)?;
+        before = before.above(read.tensor("embeddings.register_tokens", &stored, &flat)?)?;
     }
     let model = VisionTransformer {
         architecture: shape.clone(),
@@ -107,9 +107,9 @@ fn block(shape: &Architecture, read: &mut Reader<'_>) -> Result<Block> {
         norm1: read.norm("norm1", hidden)?,
         qkv: read.stacked(&qkv, hidden, hidden)?,
         scores: None,
-        out: scaled(&out, &scales[0])?,
+        out: scaled(out, &scales[0])?,
         norm2: read.norm("norm2", hidden)?,
-        mlp: Mlp { fc1, fc2: scaled(&fc2, &scales[1])? },
+        mlp: Mlp { fc1, fc2: scaled(fc2, &scales[1])? },
     })
 }
 

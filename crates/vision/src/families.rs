@@ -14,11 +14,11 @@ mod siglip;
 mod tiny;
 mod vit;
 
-use candle_core::Tensor;
 use imbed_core::{Error, ErrorKind, Result, options::Pooling};
 use serde_json::Value;
 
 use crate::{
+    Array,
     architecture::{Architecture, Family, PositionShape, Resized, StemShape},
     interpolate::Resample,
     model::VisionTransformer,
@@ -108,8 +108,8 @@ fn learnt_rows(shape: &Architecture) -> usize {
     }
 }
 
-/// The positions of the patches; `table`, `[before + rows * columns, hidden]`, holds others `before` theirs.
-fn learnt(shape: &Architecture, table: &Tensor, before: usize) -> Result<Positions> {
+/// The positions of the patches, of `table`, `[rows * columns, hidden]`.
+fn learnt(shape: &Architecture, table: Array) -> Result<Positions> {
     let PositionShape::Learnt { grid, resized } = shape.positions else {
         return Err(Error::new(ErrorKind::Internal, "a table of positions for a model without one"));
     };
@@ -118,8 +118,7 @@ fn learnt(shape: &Architecture, table: &Tensor, before: usize) -> Result<Positio
         // Nothing else than its own grid is asked of it.
         Resized::Never => Resample::Bicubic,
     };
-    let table = reader::numbers(&reader::slice(table, before, before + learnt_rows(shape))?)?;
-    Ok(Positions::Learnt { table, grid, resample })
+    Ok(Positions::Learnt { table: table.into_values(), grid, resample })
 }
 
 /// The pooling that the user chose or else the first of `poolings`, which `what` offers.

@@ -5,7 +5,6 @@
 //! resolution says `siglip`; `siglip2` are those that keep an image's proportions (`NaFlex`). They run each image at its
 //! own grid, which is what the reference computes beneath its padding and masks.
 
-use candle_core::Tensor;
 use imbed_core::{Error, ErrorKind, Result, options::Pooling};
 use serde_json::Value;
 
@@ -14,9 +13,10 @@ use super::{
     clip::block,
     config::{Config, Vision},
     learnt, learnt_rows, no_such_pooling,
-    reader::{Reader, slice},
+    reader::Reader,
 };
 use crate::{
+    Array,
     architecture::{
         Architecture, AttentionPoolShape, Biases, Family, ImageShape, MlpKind, NormKind, PositionShape, Resized,
         StemShape,
@@ -112,7 +112,7 @@ pub(super) fn load(
         stem,
         patch_norm: None,
         prefix: None,
-        positions: learnt(shape, &table, 0)?,
+        positions: learnt(shape, table)?,
         pre_norm: None,
         blocks,
         post_norm: Some(post_norm),
@@ -132,35 +132,27 @@ pub(super) fn load(
 /// `NaFlex` reads each patch as a row of numbers, its channels last.
 fn flat_patches(read: &mut Reader<'_>, hidden: usize, (height, width): (usize, usize)) -> Result<Stem> {
     let Linear { weight, bias } = read.linear("embeddings.patch_embedding", hidden, 3 * height * width, true)?;
-    let channel_first = |weight: Tensor| {
-        weight.reshape((hidden, height, width, 3))?.permute((0, 3, 1, 2))?.reshape((hidden, 3 * height * width))
-    };
-    let weight = channel_first(weight)
-        .map_err(|e| Error::new(ErrorKind::Model, format!("tensor 'embeddings.patch_embedding.weight': {e}")))?;
-    Ok(Stem::Patches(Linear { weight, bias }))
+    let mut channel_first = Vec::with_capacity(weight.values().len());
+    for row in weight.values().chunks_exact(3 * height * width) {
+        for channel in 0..3 {
+            channel_first.extend(row.iter().skip(channel).step_by(3));
+        }
+    }
+    Ok(Stem::Patches(Linear { weight: Array::new(weight.shape().to_vec(), channel_first)?, bias }))
 }
 
 /// `torch.nn.MultiheadAttention` with the probe as its query.
 fn pool(shape: &Architecture, read: &mut Reader<'_>) -> Result<AttentionPool> {
     let (hidden, middle) = (shape.hidden, shape.intermediate);
-    let probe = read.tensor("probe", &[1, 1, hidden], &[1, hidden])?;
+    let query = read.tensor("probe", &[1, 1, hidden], &[hidden])?;
     let all = [3 * hidden, hidden];
-    let weight = read.tensor("attention.in_proj_weight", &all, &all)?;
-    let bias = read.vector("attention.in_proj_bias", 3 * hidden)?;
-    let (own, rest) = (slice(&weight, 0, hidden)?, slice(&weight, hidden, 3 * hidden)?);
-    let query = probe
-        .matmul(&own.t().map_err(unfit)?)
-        .and_then(|query| query.flatten_all()? + bias.narrow(0, 0, hidden)?)
-        .map_err(unfit)?;
-    let kv = Linear { weight: rest, bias: Some(slice(&bias, hidden, 3 * hidden)?) };
+    let (of_query, of_kv) = read.tensor("attention.in_proj_weight", &all, &all)?.split_rows(hidden)?;
+    let (query_bias, kv_bias) = read.vector("attention.in_proj_bias", 3 * hidden)?.split_rows(hidden)?;
+    let query_product = Some(Linear { weight: of_query, bias: Some(query_bias) });
+    let kv = Linear { weight: of_kv, bias: Some(kv_bias) };
     let out = read.linear("attention.out_proj", hidden, hidden, true)?;
-    let norm = read.norm("layernorm", hidden)?;
-    Ok(AttentionPool { query, kv, out, mlp: Some((norm, read.mlp(["mlp.fc1", "mlp.fc2"], middle, hidden, true)?)) })
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
-fn unfit(error: candle_core::Error) -> Error {
-    Error::new(ErrorKind::Model, format!("the pooling head: {error}"))
+    let mlp = Some((read.norm("layernorm", hidden)?, read.mlp(["mlp.fc1", "mlp.fc2"], middle, hidden, true)?));
+    Ok(AttentionPool { query, query_product, kv, out, mlp })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::{Architecture, ImageShape, MlpKind, StemShape, halved};
 impl Architecture {
     /// What one loaded copy takes, given the size of its weight files; for images in their own proportions, what the
     /// largest takes.
-    pub(crate) fn requirements(&self, weights_bytes: u64) -> Requirements {
+    pub fn requirements(&self, weights_bytes: u64) -> Requirements {
         let tokens = self.most_tokens();
         let pixels = match (self.image, &self.stem) {
             (ImageShape::Fixed(rows, columns), _) => 3 * rows * columns,
@@ -32,7 +32,7 @@ impl Architecture {
     }
 
     /// Numbers per token that the first product of the MLP gives.
-    pub(crate) fn middle(&self) -> usize {
+    pub fn middle(&self) -> usize {
         match self.mlp {
             MlpKind::Plain => self.intermediate,
             MlpKind::Gated => 2 * self.intermediate,

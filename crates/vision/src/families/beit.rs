@@ -4,18 +4,18 @@
 //! say `use_mean_pooling: false`, the class token after the last norm. What is learnt about places are numbers added to the
 //! scores of attention, one for each distance between two patches, in each block or once for all.
 
-use candle_core::{Device, Tensor};
 use imbed_core::{Error, ErrorKind, Result, options::Pooling};
 use serde_json::Value;
 
 use super::{
     config::Config,
     no_such_pooling,
-    reader::{Reader, numbers, scaled},
+    reader::{Reader, scaled},
 };
 use crate::{
+    Array,
     architecture::{Architecture, Biases, Family, ImageShape, MlpKind, NormKind, PositionShape, StemShape},
-    model::{Block, Mlp, VisionTransformer},
+    model::{Block, VisionTransformer},
     positions::Positions,
     weights::Checkpoint,
 };
@@ -80,18 +80,7 @@ pub(super) fn load(
         None
     };
     let layers = format!("{prefix}encoder.layer");
-    let mut blocks =
-        Reader::blocks(&mut checkpoint, &layers, shape.layers, |read| block(shape, shared.as_ref(), read))?;
-    // A layer scale is there or not, and no shape tells.
-    for (i, block) in blocks.iter_mut().enumerate() {
-        let name = |number: usize| format!("{prefix}encoder.layer.{i}.lambda_{number}");
-        if checkpoint.contains(&name(1)) {
-            let mut read = Reader::new(&mut checkpoint, "");
-            let scales = [read.vector(&name(1), hidden)?, read.vector(&name(2), hidden)?];
-            block.out = scaled(&block.out, &scales[0])?;
-            block.mlp.fc2 = scaled(&block.mlp.fc2, &scales[1])?;
-        }
-    }
+    let blocks = Reader::blocks(&mut checkpoint, &layers, shape.layers, |read| block(shape, shared.as_ref(), read))?;
     let mut read = Reader::new(&mut checkpoint, prefix);
     let pools_mean = shape.pooling == Pooling::Mean;
     let model = VisionTransformer {
@@ -117,7 +106,7 @@ pub(super) fn load(
     Ok(model)
 }
 
-fn block(shape: &Architecture, shared: Option<&Tensor>, read: &mut Reader<'_>) -> Result<Block> {
+fn block(shape: &Architecture, shared: Option<&Array>, read: &mut Reader<'_>) -> Result<Block> {
     let (hidden, middle, biases) = (shape.hidden, shape.intermediate, shape.biases);
     let qkv = [
         ("attention.attention.query", biases.query),
@@ -125,7 +114,13 @@ fn block(shape: &Architecture, shared: Option<&Tensor>, read: &mut Reader<'_>) -
         ("attention.attention.value", biases.value),
     ];
     let own = "attention.attention.relative_position_bias.relative_position_bias_table";
-    let Mlp { fc1, fc2 } = read.mlp(["intermediate.dense", "output.dense"], middle, hidden, true)?;
+    let mut out = read.linear("attention.output.dense", hidden, hidden, true)?;
+    let mut mlp = read.mlp(["intermediate.dense", "output.dense"], middle, hidden, true)?;
+    // A layer scale is there or not, and no config tells.
+    if read.contains("lambda_1") {
+        out = scaled(out, &read.vector("lambda_1", hidden)?)?;
+        mlp.fc2 = scaled(mlp.fc2, &read.vector("lambda_2", hidden)?)?;
+    }
     Ok(Block {
         norm1: read.norm("layernorm_before", hidden)?,
         qkv: read.stacked(&qkv, hidden, hidden)?,
@@ -133,22 +128,22 @@ fn block(shape: &Architecture, shared: Option<&Tensor>, read: &mut Reader<'_>) -
             Some(shared) => shared.clone(),
             None => scores(shape, own, read)?,
         }),
-        out: read.linear("attention.output.dense", hidden, hidden, true)?,
+        out,
         norm2: read.norm("layernorm_after", hidden)?,
-        mlp: Mlp { fc1, fc2 },
+        mlp,
     })
 }
 
 /// What is added to the scores, `[heads, tokens, tokens]`, from the table `name`: a row per distance between two patches of a
 /// square grid, then one each for the class token to a patch, a patch to the class token, and the class token to itself.
-fn scores(shape: &Architecture, name: &str, read: &mut Reader<'_>) -> Result<Tensor> {
+fn scores(shape: &Architecture, name: &str, read: &mut Reader<'_>) -> Result<Array> {
     let ImageShape::Fixed(height, width) = shape.image else {
         return Err(Error::new(ErrorKind::Internal, "relative positions for images of any size"));
     };
     let ((rows, columns), heads) = (shape.grid((height, width)), shape.heads);
     let distances = (2 * rows - 1) * (2 * columns - 1);
     let size = [distances + 3, heads];
-    let table = numbers(&read.tensor(name, &size, &size)?)?;
+    let table = read.tensor(name, &size, &size)?.into_values();
     let tokens = shape.tokens((height, width));
     let mut scores = Vec::with_capacity(heads * tokens * tokens);
     for head in 0..heads {
@@ -166,8 +161,7 @@ fn scores(shape: &Architecture, name: &str, read: &mut Reader<'_>) -> Result<Ten
             scores.push(table[row * heads + head]);
         }
     }
-    Tensor::from_vec(scores, (heads, tokens, tokens), &Device::Cpu)
-        .map_err(|e| Error::new(ErrorKind::Model, format!("tensor '{name}': {e}")))
+    Array::new(vec![heads, tokens, tokens], scores)
 }
 
 #[cfg(test)]

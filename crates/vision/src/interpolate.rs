@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// A way of resampling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Resample {
+pub enum Resample {
     /// `mode="bicubic"`.
     Bicubic,
     /// `mode="bicubic", antialias=True`.

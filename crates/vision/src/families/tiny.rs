@@ -66,7 +66,7 @@ pub(super) fn load(
         stem: Stem::Convolutions(stem(stages, &mut read)?),
         patch_norm: None,
         prefix: None,
-        positions: learnt(shape, &table, 0)?,
+        positions: learnt(shape, table)?,
         pre_norm: None,
         blocks,
         post_norm: Some(read.norm("norm", hidden)?),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// An activation function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Activation {
+pub enum Activation {
     /// `x * sigmoid(1.702 x)`, as the first CLIP models were trained.
     QuickGelu,
     /// `x / 2 * (1 + erf(x / sqrt 2))`.
@@ -35,7 +35,7 @@ const NAMES: &[(&str, Activation)] = &[
 
 impl Activation {
     /// The activation that a config calls `name`.
-    pub(crate) fn from_name(name: &str) -> Result<Self> {
+    pub fn from_name(name: &str) -> Result<Self> {
         NAMES.iter().find(|(known, _)| *known == name).map(|(_, activation)| *activation).ok_or_else(|| {
             let known: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
             Error::new(ErrorKind::Model, format!("the activation '{name}' is not known"))

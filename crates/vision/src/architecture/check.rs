@@ -13,7 +13,7 @@ const MOST_SCORES: usize = 1 << 26;
 
 impl Architecture {
     /// Refuses what could not be computed, naming the numbers that do not fit.
-    pub(crate) fn checked(self) -> Result<Self> {
+    pub fn checked(self) -> Result<Self> {
         let problem = self
             .sizes()
             .or_else(|| self.stem_problem())

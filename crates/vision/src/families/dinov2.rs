@@ -11,7 +11,7 @@ use super::{
     chosen,
     config::Config,
     learnt, learnt_rows,
-    reader::{Reader, rows, scaled, slice, sum},
+    reader::{Reader, scaled},
 };
 use crate::{
     activation::Activation,
@@ -78,18 +78,19 @@ pub(super) fn load(
     let tokens = 1 + learnt_rows(shape);
     let table = read.tensor("embeddings.position_embeddings", &[1, tokens, hidden], &[tokens, hidden])?;
     let class = read.tensor("embeddings.cls_token", &[1, 1, hidden], &[1, hidden])?;
-    let mut before = sum(&class, &slice(&table, 0, 1)?)?;
+    let (of_class, of_patches) = table.split_rows(1)?;
+    let mut before = class.plus(&of_class)?;
     let registers = shape.prefix - 1;
     if registers > 0 {
         let (stored, flat) = ([1, registers, hidden], [registers, hidden]);
-        before = rows(&before, &read.tensor("embeddings.register_tokens", &stored, &flat)?)?;
+        before = before.above(read.tensor("embeddings.register_tokens", &stored, &flat)?)?;
     }
     let model = VisionTransformer {
         architecture: shape.clone(),
         stem: read.patches("embeddings.patch_embeddings.projection", hidden, patch, true)?,
         patch_norm: None,
         prefix: Some(before),
-        positions: learnt(shape, &table, 1)?,
+        positions: learnt(shape, of_patches)?,
         pre_norm: None,
         blocks,
         post_norm: Some(read.norm("layernorm", hidden)?),
@@ -125,9 +126,9 @@ fn block(shape: &Architecture, read: &mut Reader<'_>) -> Result<Block> {
         norm1: read.norm("norm1", hidden)?,
         qkv: read.stacked(&qkv, hidden, hidden)?,
         scores: None,
-        out: scaled(&out, &scales[0])?,
+        out: scaled(out, &scales[0])?,
         norm2: read.norm("norm2", hidden)?,
-        mlp: Mlp { fc1, fc2: scaled(&fc2, &scales[1])? },
+        mlp: Mlp { fc1, fc2: scaled(fc2, &scales[1])? },
     })
 }
 

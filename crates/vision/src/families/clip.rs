@@ -7,11 +7,7 @@
 use imbed_core::{Result, options::Pooling};
 use serde_json::Value;
 
-use super::{
-    config::Vision,
-    learnt, learnt_rows, no_such_pooling,
-    reader::{Reader, slice, sum},
-};
+use super::{config::Vision, learnt, learnt_rows, no_such_pooling, reader::Reader};
 use crate::{
     architecture::{
         Architecture, Biases, Family, HeadShape, ImageShape, MlpKind, NormKind, PositionShape, Resized, StemShape,
@@ -78,13 +74,14 @@ pub(super) fn load(
     let mut read = Reader::new(&mut checkpoint, prefix);
     let table = [1 + learnt_rows(shape), hidden];
     let table = read.tensor("embeddings.position_embedding.weight", &table, &table)?;
+    let (of_class, of_patches) = table.split_rows(1)?;
     let class = read.tensor("embeddings.class_embedding", &[hidden], &[1, hidden])?;
     let mut model = VisionTransformer {
         architecture: shape.clone(),
         stem: read.patches("embeddings.patch_embedding", hidden, patch, false)?,
         patch_norm: None,
-        prefix: Some(sum(&class, &slice(&table, 0, 1)?)?),
-        positions: learnt(shape, &table, 1)?,
+        prefix: Some(class.plus(&of_class)?),
+        positions: learnt(shape, of_patches)?,
         // The spelling of the published checkpoints.
         pre_norm: Some(read.norm("pre_layrnorm", hidden)?),
         blocks,

@@ -74,7 +74,7 @@ pub(super) fn load(
     let positions = match shape.positions {
         PositionShape::Learnt { .. } => {
             let table = [learnt_rows(shape), hidden];
-            learnt(shape, &read.tensor("embeddings.position_embedding.weight", &table, &table)?, 0)?
+            learnt(shape, read.tensor("embeddings.position_embedding.weight", &table, &table)?)?
         }
         PositionShape::Waves | PositionShape::Rotary { .. } | PositionShape::Relative => Positions::Waves,
     };
@@ -122,6 +122,7 @@ fn pool(shape: &Architecture, read: &mut Reader<'_>) -> Result<AttentionPool> {
     let (hidden, biases) = (shape.hidden, shape.biases);
     Ok(AttentionPool {
         query: read.tensor("cls_token", &[1, 1, hidden], &[hidden])?,
+        query_product: None,
         kv: read.stacked(&[("k_proj", biases.key), ("v_proj", biases.value)], hidden, hidden)?,
         out: read.linear("output_proj", hidden, hidden, true)?,
         mlp: None,

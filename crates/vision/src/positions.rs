@@ -4,18 +4,25 @@ use crate::interpolate::{Resample, resample};
 
 /// The positions of one model.
 #[derive(Debug)]
-pub(crate) enum Positions {
+pub enum Positions {
     /// Nothing is added.
     Nothing,
-    /// `table`, `[rows * columns, hidden]`, for a grid of so many rows and columns; `resample` makes others of it.
-    Learnt { table: Vec<f32>, grid: (usize, usize), resample: Resample },
+    /// A learnt row for each patch.
+    Learnt {
+        /// `[rows * columns, hidden]`.
+        table: Vec<f32>,
+        /// Those rows and columns.
+        grid: (usize, usize),
+        /// How the table of another grid is made of it.
+        resample: Resample,
+    },
     /// Sines and cosines of place and frequency.
     Waves,
 }
 
 impl Positions {
     /// What is added to the patches of a grid of `rows` and `columns`, `[rows * columns, hidden]`.
-    pub(crate) fn at(&self, (rows, columns): (usize, usize), hidden: usize) -> Vec<f32> {
+    pub fn at(&self, (rows, columns): (usize, usize), hidden: usize) -> Vec<f32> {
         match self {
             Self::Nothing => vec![0.0; rows * columns * hidden],
             Self::Learnt { table, grid, resample: how } => resample(table, hidden, *grid, (rows, columns), *how),

@@ -7,12 +7,7 @@
 use imbed_core::{Result, options::Pooling};
 use serde_json::Value;
 
-use super::{
-    chosen,
-    config::Config,
-    learnt, learnt_rows,
-    reader::{Reader, rows, slice, sum},
-};
+use super::{chosen, config::Config, learnt, learnt_rows, reader::Reader};
 use crate::{
     architecture::{
         Architecture, Biases, Family, HeadShape, ImageShape, MlpKind, NormKind, PositionShape, Resized, StemShape,
@@ -87,16 +82,17 @@ pub(super) fn load(
     let mut read = Reader::new(&mut checkpoint, prefix);
     let tokens = shape.prefix + learnt_rows(shape);
     let table = read.tensor("embeddings.position_embeddings", &[1, tokens, hidden], &[tokens, hidden])?;
+    let (of_prefix, of_patches) = table.split_rows(shape.prefix)?;
     let mut before = read.tensor("embeddings.cls_token", &[1, 1, hidden], &[1, hidden])?;
     if shape.family == Family::Deit {
-        before = rows(&before, &read.tensor("embeddings.distillation_token", &[1, 1, hidden], &[1, hidden])?)?;
+        before = before.above(read.tensor("embeddings.distillation_token", &[1, 1, hidden], &[1, hidden])?)?;
     }
     let model = VisionTransformer {
         architecture: shape.clone(),
         stem: read.patches("embeddings.patch_embeddings.projection", hidden, patch, true)?,
         patch_norm: None,
-        prefix: Some(sum(&before, &slice(&table, 0, shape.prefix)?)?),
-        positions: learnt(shape, &table, shape.prefix)?,
+        prefix: Some(before.plus(&of_prefix)?),
+        positions: learnt(shape, of_patches)?,
         pre_norm: None,
         blocks,
         post_norm: Some(read.norm("layernorm", hidden)?),

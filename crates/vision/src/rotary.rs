@@ -3,15 +3,15 @@
 
 /// The turns of all patches of one grid.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Rotary {
+pub struct Rotary {
     /// `[patches, half]`.
-    pub(crate) cos: Vec<f32>,
+    pub cos: Vec<f32>,
     /// `[patches, half]`.
-    pub(crate) sin: Vec<f32>,
+    pub sin: Vec<f32>,
     /// Half the numbers of an attention head: number `i` is turned together with number `i + half`.
-    pub(crate) half: usize,
+    pub half: usize,
     /// Tokens before the patches, which are not turned.
-    pub(crate) prefix: usize,
+    pub prefix: usize,
 }
 
 impl Rotary {
@@ -19,7 +19,7 @@ impl Rotary {
     ///
     /// The first quarter of a head's numbers turns with the row and the second with the column, the centres of the
     /// patches running from -1 to 1 along each side whatever its length.
-    pub(crate) fn new((rows, columns): (usize, usize), size: usize, theta: f64, prefix: usize) -> Self {
+    pub fn new((rows, columns): (usize, usize), size: usize, theta: f64, prefix: usize) -> Self {
         let quarter = size / 4;
         let (mut cos, mut sin) = (Vec::new(), Vec::new());
         for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
@@ -37,7 +37,7 @@ impl Rotary {
 
     /// Turns `head`, the numbers of one attention head, of token `token`.
     #[inline]
-    pub(crate) fn turn(&self, token: usize, head: &mut [f32]) {
+    pub fn turn(&self, token: usize, head: &mut [f32]) {
         let Some(patch) = token.checked_sub(self.prefix) else { return };
         let angles = patch * self.half..(patch + 1) * self.half;
         let (first, second) = head.split_at_mut(self.half);

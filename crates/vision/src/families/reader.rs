@@ -1,9 +1,9 @@
 //! Reading the parts of a model from the tensors under one name.
 
-use candle_core::Tensor;
-use imbed_core::{Error, ErrorKind, Result};
+use imbed_core::Result;
 
 use crate::{
+    Array,
     model::{Block, Conv, Linear, Mlp, Norm, Stem},
     weights::Checkpoint,
 };
@@ -31,10 +31,15 @@ impl<'a> Reader<'a> {
         (0..count).map(|i| read(&mut Reader::new(checkpoint, format!("{layers}.{i}.")))).collect()
     }
 
+    /// Whether there is a tensor `name`.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.checkpoint.contains(&format!("{}{name}", self.prefix))
+    }
+
     /// The tensor `name`, which must have the shape `stored`, seen as `shape`.
-    pub(super) fn tensor(&mut self, name: &str, stored: &[usize], shape: &[usize]) -> Result<Tensor> {
-        let tensor = self.checkpoint.take(&format!("{}{name}", self.prefix), stored)?;
-        tensor.reshape(shape).map_err(|e| unfit(name, &e))
+    pub(super) fn tensor(&mut self, name: &str, stored: &[usize], shape: &[usize]) -> Result<Array> {
+        let name = format!("{}{name}", self.prefix);
+        self.checkpoint.take(&name, stored)?.reshaped(shape).map_err(|e| e.context(format_args!("tensor '{name}'")))
     }
 
     /// `name.weight` and `name.bias` of a layer norm over `width` numbers.
@@ -57,16 +62,16 @@ impl<'a> Reader<'a> {
 
     /// Products of the names `parts`, each `[to, from]`, one below the other; a part says whether it has a bias.
     pub(super) fn stacked(&mut self, parts: &[(&str, bool)], to: usize, from: usize) -> Result<Linear> {
-        let (mut weights, mut biases) = (Vec::new(), Vec::new());
+        let biased = parts.iter().any(|(_, bias)| *bias);
+        let mut all = Linear { weight: Array::zeros(vec![0, from]), bias: biased.then(|| Array::zeros(vec![0])) };
         for (name, bias) in parts {
             let part = self.linear(name, to, from, *bias)?;
-            let none = || Tensor::zeros(to, part.weight.dtype(), part.weight.device());
-            biases.push(part.bias.map_or_else(none, Ok).map_err(|e| unfit(name, &e))?);
-            weights.push(part.weight);
+            all.weight = all.weight.above(part.weight)?;
+            if let Some(above) = all.bias {
+                all.bias = Some(above.above(part.bias.unwrap_or_else(|| Array::zeros(vec![to])))?);
+            }
         }
-        let cat = |tensors: &[Tensor]| Tensor::cat(tensors, 0).map_err(|e| unfit(parts[0].0, &e));
-        let bias = if parts.iter().any(|(_, bias)| *bias) { Some(cat(&biases)?) } else { None };
-        Ok(Linear { weight: cat(&weights)?, bias })
+        Ok(all)
     }
 
     /// A plain MLP of the products `fc1` and `fc2`.
@@ -108,40 +113,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The tensor `name`, `[width]`.
-    pub(super) fn vector(&mut self, name: &str, width: usize) -> Result<Tensor> {
+    pub(super) fn vector(&mut self, name: &str, width: usize) -> Result<Array> {
         self.tensor(name, &[width], &[width])
     }
 }
 
 /// The product with each of its numbers multiplied by that of `scale`: a layer scale joins the product before it.
-pub(super) fn scaled(linear: &Linear, scale: &Tensor) -> Result<Linear> {
-    let column = scale.reshape(((), 1));
-    let weight =
-        column.and_then(|column| linear.weight.broadcast_mul(&column)).map_err(|e| unfit("layer scale", &e))?;
-    let bias = linear.bias.as_ref().map(|bias| bias * scale).transpose().map_err(|e| unfit("layer scale", &e))?;
-    Ok(Linear { weight, bias })
-}
-
-/// The rows of `first` and then of `second`.
-pub(super) fn rows(first: &Tensor, second: &Tensor) -> Result<Tensor> {
-    Tensor::cat(&[first, second], 0).map_err(|e| unfit("tokens before the patches", &e))
-}
-
-/// The rows `from..to` of a table of positions, and their number of columns.
-pub(super) fn slice(table: &Tensor, from: usize, to: usize) -> Result<Tensor> {
-    table.narrow(0, from, to - from).map_err(|e| unfit("positions", &e))
-}
-
-/// `a + b`, of one shape.
-pub(super) fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    (a + b).map_err(|e| unfit("tokens before the patches", &e))
-}
-
-/// The numbers of `tensor`, row by row.
-pub(super) fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
-    tensor.flatten_all().and_then(|flat| flat.to_vec1()).map_err(|e| unfit("positions", &e))
-}
-
-fn unfit(what: &str, error: &candle_core::Error) -> Error {
-    Error::new(ErrorKind::Model, format!("tensor '{what}': {error}"))
+pub(super) fn scaled(linear: Linear, scale: &Array) -> Result<Linear> {
+    let bias = linear.bias.map(|bias| bias.scaled_rows(scale)).transpose()?;
+    Ok(Linear { weight: linear.weight.scaled_rows(scale)?, bias })
 }

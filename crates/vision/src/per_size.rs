@@ -10,18 +10,20 @@ const MOST: usize = 32;
 
 /// One `T` per size in pixels, rows and columns, those last used first.
 #[derive(Debug)]
-pub(crate) struct PerSize<T>(Mutex<Vec<Kept<T>>>);
+pub struct PerSize<T>(Mutex<Vec<Kept<T>>>);
 
 /// A size and what was made for it.
 type Kept<T> = ((usize, usize), Arc<T>);
 
-impl<T> PerSize<T> {
-    pub(crate) fn new() -> Self {
+impl<T> Default for PerSize<T> {
+    fn default() -> Self {
         Self(Mutex::new(Vec::new()))
     }
+}
 
+impl<T> PerSize<T> {
     /// What `make` gave for `size`, now or before.
-    pub(crate) fn get(&self, size: (usize, usize), make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
+    pub fn get(&self, size: (usize, usize), make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut kept = lock();
         if let Some(place) = kept.iter().position(|(known, _)| *known == size) {
@@ -44,7 +46,7 @@ mod tests {
 
     #[test]
     fn what_was_used_last_stays_and_memory_is_bounded() {
-        let sizes = PerSize::new();
+        let sizes = PerSize::default();
         let get = |side: usize, value: usize| *sizes.get((side, 1), || Ok(value)).unwrap();
         assert_eq!((get(1, 10), get(1, 11)), (10, 10));
         for side in 2..100 {
