@@ -8,7 +8,7 @@
 //! 2. [`load`](CheckpointDescription::load)s it on the device that it was given: a [`VisionTransformer`] of [`Array`]s,
 //!    which [`try_map`](VisionTransformer::try_map) turns into its own tensors one by one;
 //! 3. runs batches through it with [`embed_by_size`], which checks them first. What one size of image needs
-//!    ([`Positions`], [`Rotary`]) is made once and kept in a [`PerSize`].
+//!    ([`Positions`], [`Rotary`]) is made once and kept, in a [`PerSize`] or a [`Recent`].
 //!
 //! Inside, `families` reads `config.json` into an architecture and tensors into a model, one file per family (CLIP, `SigLIP`,
 //! `ViT`, `DINOv2`, …), from `weights` in every format that checkpoints are published in. `open_clip` tells those that
@@ -46,6 +46,6 @@ pub use array::Array;
 pub use batch::{each_size, embed_by_size};
 pub use description::CheckpointDescription;
 pub use model::VisionTransformer;
-pub use per_size::PerSize;
+pub use per_size::{PerSize, Recent};
 pub use positions::Positions;
 pub use rotary::Rotary;

@@ -8,16 +8,46 @@ use imbed_core::Result;
 /// for each is about a megabyte.
 const MOST: usize = 32;
 
-/// One `T` per size in pixels, rows and columns, those last used first.
+/// One `T` per size in pixels, rows and columns: those last used.
 #[derive(Debug)]
-pub struct PerSize<T>(Mutex<Vec<Kept<T>>>);
+pub struct Recent<T>(Vec<((usize, usize), T)>);
 
-/// A size and what was made for it.
-type Kept<T> = ((usize, usize), Arc<T>);
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Recent<T> {
+    /// What `make` gave for `size`, now or before.
+    pub fn get<E>(&mut self, size: (usize, usize), make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
+        if self.find(size).is_none() {
+            self.keep(size, make()?);
+        }
+        Ok(&self.0[0].1)
+    }
+
+    /// What is kept for `size`, which comes first from now on.
+    fn find(&mut self, size: (usize, usize)) -> Option<&T> {
+        let place = self.0.iter().position(|(known, _)| *known == size)?;
+        self.0[..=place].rotate_right(1);
+        self.0.first().map(|(_, kept)| kept)
+    }
+
+    /// Keeps `made` for `size` in the first place, and forgets what was not used for longest where there are too many.
+    fn keep(&mut self, size: (usize, usize), made: T) {
+        self.0.insert(0, (size, made));
+        self.0.truncate(MOST);
+    }
+}
+
+/// The same for several threads.
+#[derive(Debug)]
+pub struct PerSize<T>(Mutex<Recent<Arc<T>>>);
 
 impl<T> Default for PerSize<T> {
     fn default() -> Self {
-        Self(Mutex::new(Vec::new()))
+        Self(Mutex::new(Recent::default()))
     }
 }
 
@@ -25,17 +55,12 @@ impl<T> PerSize<T> {
     /// What `make` gave for `size`, now or before.
     pub fn get(&self, size: (usize, usize), make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut kept = lock();
-        if let Some(place) = kept.iter().position(|(known, _)| *known == size) {
-            kept[..=place].rotate_right(1);
-            return Ok(kept[0].1.clone());
+        if let Some(kept) = lock().find(size) {
+            return Ok(kept.clone());
         }
-        drop(kept);
         // Not under the lock: others go on with their sizes meanwhile. Two may make the same, which is the same.
         let made = Arc::new(make()?);
-        let mut kept = lock();
-        kept.insert(0, (size, made.clone()));
-        kept.truncate(MOST);
+        lock().keep(size, made.clone());
         Ok(made)
     }
 }
@@ -53,7 +78,7 @@ mod tests {
             get(side, 0);
             assert_eq!(get(1, 12), 10, "used after every other");
         }
-        assert_eq!(sizes.0.lock().unwrap().len(), MOST);
+        assert_eq!(sizes.0.lock().unwrap().0.len(), MOST);
         assert_eq!(get(2, 13), 13, "made again");
     }
 }
