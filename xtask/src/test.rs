@@ -1,11 +1,12 @@
 //! Every check that a change must pass, in the order in which a mistake is found soonest.
 
-use std::time::Instant;
+use std::{process::Command, time::Instant};
 
 use anyhow::{Result, bail};
 
 use crate::{
-    clean_room, example, setup,
+    clean_room, example,
+    setup::{self, Libtorch},
     step::{self, cargo},
     test_providers, tools,
 };
@@ -32,10 +33,11 @@ const CHECKS: &[Check] = &[
         name: "lints",
         guards: "clippy without a warning, optional providers included",
         run: || {
-            // The features that need nothing beyond Cargo to build; the tests build without them.
-            let features = ["--features", "imbed-cli/onnx,imbed-cli/openai"];
-            let mut clippy = cargo(&["clippy", "--workspace", "--all-targets", "--locked"]);
-            step::run(clippy.args(features).args(["--", "--deny", "warnings"]))
+            // The features that need no toolkit to build; the tests build without them.
+            let torch = if matches!(setup::libtorch()?, Libtorch::Missing) { "" } else { ",imbed-cli/torch" };
+            let features = format!("imbed-cli/onnx,imbed-cli/openai{torch}");
+            let mut clippy = workspace(&["clippy", "--all-targets", "--features", &features])?;
+            step::run(clippy.args(["--", "--deny", "warnings"]))
         },
     },
     Check {
@@ -43,7 +45,7 @@ const CHECKS: &[Check] = &[
         guards: "unit, property, golden and end-to-end tests",
         run: || {
             setup::onnx_runtime()?;
-            step::run(&mut cargo(&["test", "--workspace", "--all-targets", "--locked"]))
+            step::run(&mut workspace(&["test", "--all-targets"])?)
         },
     },
     Check {
@@ -55,14 +57,12 @@ const CHECKS: &[Check] = &[
     Check {
         name: "doc-tests",
         guards: "the examples in the docs",
-        run: || step::run(&mut cargo(&["test", "--workspace", "--doc", "--locked"])),
+        run: || step::run(&mut workspace(&["test", "--doc"])?),
     },
     Check {
         name: "api-docs",
         guards: "rustdoc without a warning",
-        run: || {
-            step::run(cargo(&["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "--deny warnings"))
-        },
+        run: || step::run(workspace(&["doc", "--no-deps"])?.env("RUSTDOCFLAGS", "--deny warnings")),
     },
     Check { name: "features", guards: "a build with one provider links no other", run: tools::features },
     Check { name: "book", guards: "the guide in docs/ builds, and its links lead somewhere", run: tools::book },
@@ -70,6 +70,14 @@ const CHECKS: &[Check] = &[
     Check { name: "package", guards: "the crates can be packaged", run: clean_room::package },
     Check { name: "readme", guards: "the README's first command, in a folder of its own", run: clean_room::readme },
 ];
+
+/// `cargo ARGS…` over all of the workspace, with the libtorch that one of its crates is linked with.
+fn workspace(args: &[&str]) -> Result<Command> {
+    let mut command = cargo(args);
+    command.args(["--workspace", "--locked"]);
+    setup::libtorch()?.tell(&mut command);
+    Ok(command)
+}
 
 /// Runs the checks and prints a line for each, and their count last.
 pub(crate) fn run(args: &Args) -> Result<()> {

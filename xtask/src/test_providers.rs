@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::{
-    setup,
+    setup::{self, Libtorch},
     step::{cargo, root, target_dir},
 };
 
@@ -85,6 +85,16 @@ const PROVIDERS: &[Entry] = &[
         bring_up: || setup::onnx_runtime().map(|()| Environment::new()),
     },
     Entry {
+        name: "torch",
+        workspace: ".",
+        package: "imbed-provider-torch",
+        folder: "crates/provider-torch",
+        features: &[],
+        needs: "libtorch: LIBTORCH or LIBTORCH_USE_PYTORCH, or else it is fetched",
+        // The build is told, and the program has the path of the libraries in it.
+        bring_up: nothing,
+    },
+    Entry {
         name: "openai",
         workspace: ".",
         package: "imbed-provider-openai",
@@ -117,7 +127,7 @@ impl Args {
 
 /// Runs the suites, prints the matrix and the comparison of providers, and fails if anything in them does.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let chosen: Vec<&Entry> =
+    let mut chosen: Vec<&Entry> =
         PROVIDERS.iter().filter(|p| args.provider.as_ref().is_none_or(|name| name == p.name)).collect();
     let names = || PROVIDERS.iter().map(|p| p.name).collect::<Vec<_>>().join(", ");
     ensure!(!chosen.is_empty(), "there is no such provider; providers: {}", names());
@@ -128,6 +138,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         return Ok(());
     }
+    if args.provider.is_none() && matches!(setup::libtorch()?, Libtorch::Missing) {
+        eprintln!("torch is left out: there is no libtorch for this machine on the Python index, and none is named");
+        chosen.retain(|entry| entry.name != "torch");
+    }
+    let whole = chosen.len() == PROVIDERS.len();
     let mut reports = Vec::new();
     let mut broken = Vec::new();
     let programs = build(&chosen, args.provider.is_some())?;
@@ -152,7 +167,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if !broken.is_empty() {
         bail!("{}", broken.join("\n"));
     }
-    match (args.write, args.provider.is_none() && args.filter.is_empty()) {
+    match (args.write, whole && args.filter.is_empty()) {
         (true, _) => page::write(&reports, &pairs),
         (false, true) => page::check(&reports),
         (false, false) => Ok(()),
@@ -181,6 +196,12 @@ fn build(chosen: &[&Entry], one: bool) -> Result<BTreeMap<String, PathBuf>> {
         let features: Vec<&str> = entries.iter().flat_map(|entry| entry.features).copied().collect();
         if !features.is_empty() {
             command.arg("--features").arg(features.join(","));
+        }
+        match setup::libtorch()? {
+            // Nothing is to be left out where single packages are named.
+            Libtorch::Missing if one => {}
+            libtorch if workspace == "." => libtorch.tell(&mut command),
+            _ => {}
         }
         // What is built here is shared with the other workspaces.
         command.env("CARGO_TARGET_DIR", target_dir()).stderr(Stdio::inherit());

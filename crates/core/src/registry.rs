@@ -8,7 +8,8 @@ use crate::{
 };
 
 /// Providers of the imbed project and the Cargo feature that links each, for the message when one is not linked.
-const FEATURES: &[(&str, &[&str])] = &[("candle", &["transformers"]), ("onnx", &["onnxruntime"]), ("openai", &[])];
+const FEATURES: &[(&str, &[&str])] =
+    &[("candle", &["transformers"]), ("onnx", &["onnxruntime"]), ("openai", &[]), ("torch", &["libtorch"])];
 
 /// The providers known to a program.
 #[derive(Debug, Clone)]

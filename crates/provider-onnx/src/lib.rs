@@ -12,7 +12,7 @@
 //! 3. `output` decides which output is the embedding and `input` which input takes the image; `recipe` is the way from an
 //!    image to that input's pixels. `descriptor` holds all this and can be sent elsewhere.
 //! 4. On `instantiate`, `runtime` opens the library, `session` loads the graph on the `execution` provider that was asked
-//!    for, and `embedder` runs it: `tensor` lays the pixels out, `pool` makes one vector of an output.
+//!    for, and `embedder` runs it: `tensor` lays the pixels out.
 //!
 //! ONNX Runtime chooses kernels by the size of a batch, so the last bits of a vector depend on the batch it is in.
 //!
@@ -34,7 +34,6 @@ mod input;
 mod located;
 mod options;
 mod output;
-mod pool;
 mod protobuf;
 mod provider;
 mod recipe;
