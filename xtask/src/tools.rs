@@ -70,8 +70,16 @@ fn links(markdown: &str) -> impl Iterator<Item = &str> {
 
 /// The facade with one provider's feature must not depend on what another provider is built on.
 pub(crate) fn features() -> Result<()> {
-    for (feature, foreign) in [("onnx", "candle-core"), ("candle", "ort"), ("candle", "tch"), ("torch", "candle-core")]
-    {
+    let pairs = [
+        ("candle", "ort"),
+        ("candle", "tch"),
+        ("candle", "reqwest"),
+        ("onnx", "candle-core"),
+        ("torch", "candle-core"),
+        ("openai", "candle-core"),
+        ("openai", "imbed-vision"),
+    ];
+    for (feature, foreign) in pairs {
         let mut command = cargo(&["tree", "--package", "imbed", "--no-default-features", "--features", feature]);
         let output = command.args(["--edges", "normal,build", "--prefix", "none", "--locked"]).output()?;
         if !output.status.success() {
