@@ -33,7 +33,7 @@ const CHECKS: &[Check] = &[
         guards: "clippy without a warning, optional providers included",
         run: || {
             // The features that need nothing beyond Cargo to build; the tests build without them.
-            let features = ["--features", "imbed-cli/onnx,imbed-cli/openai"];
+            let features = ["--features", "imbed-cli/onnx,imbed-cli/openai,imbed-cli/sql"];
             let mut clippy = cargo(&["clippy", "--workspace", "--all-targets", "--locked"]);
             step::run(clippy.args(features).args(["--", "--deny", "warnings"]))
         },
@@ -43,7 +43,9 @@ const CHECKS: &[Check] = &[
         guards: "unit, property, golden and end-to-end tests",
         run: || {
             setup::onnx_runtime()?;
-            step::run(&mut cargo(&["test", "--workspace", "--all-targets", "--locked"]))
+            // The workspace builds what `imbed sql` needs anyway.
+            let features = ["--features", "imbed-cli/sql"];
+            step::run(cargo(&["test", "--workspace", "--all-targets", "--locked"]).args(features))
         },
     },
     Check {
@@ -58,7 +60,11 @@ const CHECKS: &[Check] = &[
             step::run(cargo(&["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "--deny warnings"))
         },
     },
-    Check { name: "features", guards: "a build with one provider links no other", run: tools::features },
+    Check {
+        name: "features",
+        guards: "a build with one provider links no other, and none links SQL unasked",
+        run: tools::features,
+    },
     Check { name: "book", guards: "the guide in docs/ builds, and its links lead somewhere", run: tools::book },
     Check { name: "deny", guards: "licences, banned and doubled crates, sources, advisories", run: tools::deny },
     Check { name: "package", guards: "the crates can be packaged", run: clean_room::package },
