@@ -86,11 +86,6 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    /// Images per call of the model.
-    pub(crate) fn batch_size(&self) -> usize {
-        self.engine.plan().batch_size.value
-    }
-
     /// Joins the pipeline under way, or starts it.
     pub(crate) fn producer(&self) -> Result<Producer> {
         let mut current = lock(&self.run);
@@ -99,12 +94,12 @@ impl Pipeline {
         }
         let (jobs, receiver) = mpsc::channel(WAITING_PIECES);
         let failure = Failure::default();
-        let replies = Replies::default();
-        let stream = self.engine.embed_stream(chunks(receiver, replies.clone()))?;
+        let queue = Arc::new(Queue { jobs: Mutex::new(receiver), replies: Mutex::default() });
+        let stream = self.engine.embed_stream(chunks(Arc::clone(&queue)))?;
         let run = Arc::new(Run { jobs, failure: Arc::clone(&failure) });
         thread::Builder::new()
             .name("imbed-embed".to_owned())
-            .spawn(move || deliver(stream, &replies, &failure))
+            .spawn(move || deliver(stream, &queue, &failure))
             .map_err(|e| Error::io("cannot start the thread that hands vectors out", e))?;
         *current = Arc::downgrade(&run);
         Ok(Producer(run))
@@ -137,33 +132,37 @@ fn reason(failure: &Failure) -> Error {
     )
 }
 
-/// Who waits for chunks, in their order.
-#[derive(Clone, Default)]
-struct Replies(Arc<Mutex<VecDeque<Reply>>>);
+/// What the engine's input and the thread that hands vectors out share. While either is there, nobody is told that a pipeline has
+/// ended, so the reason is always there first.
+struct Queue {
+    jobs: Mutex<mpsc::Receiver<Job>>,
+    /// Who waits for the chunks inside the engine, in their order.
+    replies: Mutex<VecDeque<Reply>>,
+}
 
 /// The jobs as the engine takes them. Those that nobody waits for any more are passed over.
-fn chunks(mut jobs: mpsc::Receiver<Job>, replies: Replies) -> impl Iterator<Item = Result<Chunk>> + Send {
+fn chunks(queue: Arc<Queue>) -> impl Iterator<Item = Result<Chunk>> + Send {
     std::iter::from_fn(move || {
         loop {
-            let Job { images, labels, reply } = jobs.blocking_recv()?;
+            let Job { images, labels, reply } = lock(&queue.jobs).blocking_recv()?;
             if reply.is_closed() {
                 continue;
             }
             let options = RecordBatchOptions::new().with_row_count(Some(images.len()));
             let batch = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options)
                 .map_err(|e| Error::new(ErrorKind::Internal, e.to_string()));
-            lock(&replies.0).push_back(reply);
+            lock(&queue.replies).push_back(reply);
             return Some(batch.map(|batch| Chunk { batch, images, labels }));
         }
     })
 }
 
 /// Hands the vectors to those who wait for them, until there is nobody left or the pipeline fails.
-fn deliver(stream: EmbedStream, replies: &Replies, failure: &Failure) {
+fn deliver(stream: EmbedStream, queue: &Queue, failure: &Failure) {
     for chunk in stream {
         match chunk {
             Ok(chunk) => {
-                if let Some(reply) = lock(&replies.0).pop_front() {
+                if let Some(reply) = lock(&queue.replies).pop_front() {
                     // Whoever has gone needs no vectors.
                     let _ = reply.send(Embedded { embeddings: chunk.embeddings, errors: chunk.errors });
                 }
@@ -172,7 +171,7 @@ fn deliver(stream: EmbedStream, replies: &Replies, failure: &Failure) {
         }
     }
     // Those who still wait find out by their channel's end, and look for the reason.
-    lock(&replies.0).clear();
+    lock(&queue.replies).clear();
 }
 
 /// Frees the models of this process that no query uses, and says how many those were.

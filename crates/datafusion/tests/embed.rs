@@ -188,6 +188,15 @@ async fn calls_that_are_the_same_run_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_condition_on_a_vector_does_not_embed_again() {
+    let (context, counts) = Counting::session("conditions");
+    table(&context, 20, 1, &[], &[]);
+    let query = "SELECT id, v FROM (SELECT id, embed_image(image) AS v FROM t) WHERE dot_product(v, [0, 0, 0, 1]) > 1 AND id > 3";
+    assert_eq!(rows(&context, query).await.num_rows(), 16);
+    assert_eq!(counts.images.load(SeqCst), 16);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nulls_stay_null_and_failing_rows_do_as_they_are_told() {
     let (context, _) = Counting::session("failing-rows");
     table(&context, 30, 2, &[4, 29], &[11]);

@@ -59,12 +59,13 @@ async fn conditions_on_files_are_checked_before_they_are_read() {
         "SELECT path, image FROM images({place}) WHERE size < 1000 AND path NOT LIKE '%002%' AND format = 'image/png'"
     );
     let plan = explain(&context, &query).await;
-    assert!(plan.contains("files where size@1 < 1000 AND path@0 NOT LIKE %002%"), "{plan}");
+    let checked = plan.split("files where ").nth(1).and_then(|rest| rest.lines().next()).unwrap();
+    assert!(checked.contains("size@1 < 1000") && checked.contains("path@0 NOT LIKE %002%"), "{plan}");
     assert!(plan.contains("FilterExec: format"), "{plan}");
     assert_eq!(rows(&context, &query).await.num_rows(), 4);
     let large = rows(&context, &format!("SELECT path FROM images({place}) WHERE size >= 5000")).await;
     assert!(texts(large.column(0))[0].as_ref().unwrap().ends_with("large.png"));
-    let query = format!("SELECT count(*) FROM images({place}) WHERE modified > now() - INTERVAL '1 hour'");
+    let query = format!("SELECT count(*) FROM images({place}) WHERE modified > TIMESTAMP '2020-01-01T00:00:00'");
     assert_eq!(rows(&context, &query).await.column(0).as_primitive::<Int64Type>().value(0), 6);
 }
 

@@ -71,7 +71,8 @@ impl EmbedImage {
         let own = models.option_specs().into_iter().map(option);
         let parameters: Vec<Parameter> = documented.iter().copied().chain(own).collect();
         Self {
-            signature: signature(parameters.iter().map(|p| p.name), Volatility::Stable),
+            // Not that its vectors change: it is too dear to be copied to where a filter would like to have it.
+            signature: signature(parameters.iter().map(|p| p.name), Volatility::Volatile),
             documentation: documentation(NAME, SUMMARY, &documented, EXAMPLE),
             models,
             parameters,
