@@ -38,6 +38,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     step::run(&mut script("crates/core/tests/fixtures/jpeg.py"))?;
     step::run(&mut script("crates/core/tests/fixtures/formats.py"))?;
     step::run(&mut script("crates/provider-onnx/tests/fixtures/make.py"))?;
+    step::run(&mut script("crates/provider-torch/tests/fixtures/make.py"))?;
+    step::run(&mut script("examples/provider-custom/tests/golden.py"))?;
     let Some(python) = &args.open_clip_python else {
         eprintln!("the fixtures of open_clip stay as they are: they are made with --open-clip-python");
         return Ok(());

@@ -1,10 +1,12 @@
 //! The project's own tasks. `cargo xtask test` runs every check that a change must pass.
 
 mod clean_room;
+mod example;
 mod fixtures;
 mod setup;
 mod step;
 mod test;
+mod test_providers;
 mod tools;
 
 use std::process::ExitCode;
@@ -23,6 +25,8 @@ struct Args {
 enum Task {
     /// Runs every check: format, lints, tests, docs, licences, and the README's first command.
     Test(test::Args),
+    /// Runs the conformance suite on every provider, and compares providers that run the same weights.
+    TestProviders(test_providers::Args),
     /// Makes the golden files again, with `PyTorch` and transformers.
     Fixtures(fixtures::Args),
     /// Fetches the native libraries that the tests open into the target folder; `test` does it by itself.
@@ -32,6 +36,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Args::parse().task {
         Task::Test(args) => test::run(&args),
+        Task::TestProviders(args) => test_providers::run(&args),
         Task::Fixtures(args) => fixtures::run(&args),
         Task::Setup(args) => setup::run_task(&args),
     };

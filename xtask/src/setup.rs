@@ -1,22 +1,18 @@
-//! Native libraries that the tests open, fetched once into the target folder.
+//! Native libraries that the build and the tests need, fetched once into the target folder.
 //!
-//! ONNX Runtime comes from the wheel on the Python index, which pip fetches and unpacks; of that only the shared libraries and the licence
-//! are kept. A library of the user's own, named by `ORT_DYLIB_PATH`, wins: then nothing is fetched.
+//! Both come from wheels on the Python index, which pip fetches and unpacks, and of which only the libraries, what a build
+//! needs, and the licences are kept. Libraries of the user's own, named by the variables that the providers read, win: then
+//! nothing is fetched.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+mod libtorch;
+mod onnx_runtime;
+mod wheel;
 
-use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
 
-use crate::step::{run, target_dir};
+use anyhow::Result;
 
-/// The version that the tests run with; the provider takes older and newer ones.
-const VERSION: &str = "1.32.0";
-/// The user's own library.
-const VARIABLE: &str = "ORT_DYLIB_PATH";
+pub(crate) use libtorch::Libtorch;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -27,119 +23,16 @@ pub(crate) struct Args {
 
 /// Fetches what is missing, and says where it is.
 pub(crate) fn run_task(args: &Args) -> Result<()> {
-    if let Some(own) = own_library() {
-        println!("{VARIABLE} names {}: nothing is fetched", own.display());
-        return Ok(());
-    }
-    let library = fetch(&args.python)?;
-    println!("the tests find it by themselves; for the program:\n  export {VARIABLE}={}", library.display());
-    Ok(())
+    onnx_runtime::report(&args.python)?;
+    libtorch::report(&args.python)
 }
 
 /// Fetches ONNX Runtime for the tests, unless it is there or the user has one.
 pub(crate) fn onnx_runtime() -> Result<()> {
-    if own_library().is_none() {
-        fetch(Path::new("python3"))?;
-    }
-    Ok(())
+    onnx_runtime::ensure(Path::new("python3"))
 }
 
-fn own_library() -> Option<PathBuf> {
-    env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
-}
-
-/// The library in the target folder, fetched first if it is missing or of another version.
-fn fetch(python: &Path) -> Result<PathBuf> {
-    let folder = target_dir().join("onnxruntime");
-    if let Some(library) = library_in(&folder)
-        && fs::read_to_string(folder.join("VERSION")).is_ok_and(|version| version == VERSION)
-    {
-        return Ok(library);
-    }
-    println!("fetching ONNX Runtime {VERSION} (once) …");
-    fs::create_dir_all(target_dir())?;
-    // Beside its place, so that it is moved there in one step and never found half there.
-    let staged = tempfile::tempdir_in(target_dir())?;
-    let wheel = staged.path().join("wheel");
-    let package = format!("onnxruntime=={VERSION}");
-    let mut pip = Command::new(python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action", "ignore"])
-        .args(["--no-deps", "--no-compile", "--only-binary", ":all:", "--target"])
-        .arg(&wheel)
-        .arg(&package);
-    run(&mut pip).with_context(|| {
-        format!("install {package} by hand and set {VARIABLE} to the library in its onnxruntime/capi folder")
-    })?;
-    let kept = staged.path().join("kept");
-    fs::create_dir(&kept)?;
-    keep(&wheel.join("onnxruntime"), &kept)?;
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    fs::rename(&kept, &folder)?;
-    library_in(&folder).with_context(|| format!("{package} holds no shared library for this machine"))
-}
-
-/// Copies the shared libraries and the licence of an unpacked wheel.
-fn keep(wheel: &Path, kept: &Path) -> Result<()> {
-    for folder in [wheel.to_owned(), wheel.join("capi")] {
-        for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
-            let path = entry?.path();
-            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-            if name == "LICENSE" || name == "ThirdPartyNotices.txt" || is_library(name) {
-                fs::copy(&path, kept.join(name))?;
-            }
-        }
-    }
-    ensure!(library_in(kept).is_some(), "the wheel has no file like {}onnxruntime", env::consts::DLL_PREFIX);
-    fs::write(kept.join("VERSION"), VERSION)?;
-    Ok(())
-}
-
-/// ONNX Runtime's own library in `folder`, which is not one of its execution providers'.
-fn library_in(folder: &Path) -> Option<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).collect();
-    found.retain(|path| {
-        path.file_name().and_then(|name| name.to_str()).is_some_and(|n| is_library(n) && !n.contains("_providers_"))
-    });
-    found.sort_unstable();
-    found.into_iter().next()
-}
-
-/// Whether a file is ONNX Runtime's or one of its execution providers', and not Python's binding to it.
-fn is_library(name: &str) -> bool {
-    let stem = format!("{}onnxruntime", env::consts::DLL_PREFIX);
-    name.strip_prefix(&stem).is_some_and(|rest| {
-        (rest.starts_with('.') || rest.starts_with("_providers_"))
-            && rest.split('.').any(|part| part == env::consts::DLL_EXTENSION)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn the_libraries_are_kept_and_pythons_binding_is_not() {
-        assert!(is_library("libonnxruntime.so.1.32.0"));
-        assert!(is_library("libonnxruntime_providers_shared.so"));
-        assert!(!is_library("onnxruntime_pybind11_state.cpython-311-x86_64-linux-gnu.so"));
-        assert!(!is_library("onnxruntime_validation.py"));
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn the_library_is_found_beside_those_of_its_execution_providers() {
-        let wheel = tempfile::tempdir().unwrap();
-        fs::create_dir(wheel.path().join("capi")).unwrap();
-        for name in ["LICENSE", "capi/libonnxruntime.so.1.32.0", "capi/libonnxruntime_providers_shared.so", "capi/x.py"]
-        {
-            fs::write(wheel.path().join(name), b"").unwrap();
-        }
-        let kept = tempfile::tempdir().unwrap();
-        keep(wheel.path(), kept.path()).unwrap();
-        assert_eq!(library_in(kept.path()).unwrap(), kept.path().join("libonnxruntime.so.1.32.0"));
-        assert_eq!(fs::read_dir(kept.path()).unwrap().count(), 4);
-    }
+/// The libtorch to build with: the user's own, or the one in the target folder, fetched first if it is missing.
+pub(crate) fn libtorch() -> Result<Libtorch> {
+    libtorch::ensure(Path::new("python3"))
 }

@@ -1,13 +1,14 @@
 //! Every check that a change must pass, in the order in which a mistake is found soonest.
 
-use std::time::Instant;
+use std::{process::Command, time::Instant};
 
 use anyhow::{Result, bail};
 
 use crate::{
-    clean_room, setup,
+    clean_room, example,
+    setup::{self, Libtorch},
     step::{self, cargo},
-    tools,
+    test_providers, tools,
 };
 
 #[derive(Debug, clap::Args)]
@@ -32,10 +33,11 @@ const CHECKS: &[Check] = &[
         name: "lints",
         guards: "clippy without a warning, optional providers included",
         run: || {
-            // The features that need nothing beyond Cargo to build; the tests build without them.
-            let features = ["--features", "imbed-cli/onnx,imbed-cli/openai,imbed-cli/sql"];
-            let mut clippy = cargo(&["clippy", "--workspace", "--all-targets", "--locked"]);
-            step::run(clippy.args(features).args(["--", "--deny", "warnings"]))
+            // The features that need no toolkit to build; the tests build without them.
+            let torch = if matches!(setup::libtorch()?, Libtorch::Missing) { "" } else { ",imbed-cli/torch" };
+            let features = format!("imbed-cli/onnx,imbed-cli/openai,imbed-cli/sql{torch}");
+            let mut clippy = workspace(&["clippy", "--all-targets", "--features", &features])?;
+            step::run(clippy.args(["--", "--deny", "warnings"]))
         },
     },
     Check {
@@ -44,21 +46,24 @@ const CHECKS: &[Check] = &[
         run: || {
             setup::onnx_runtime()?;
             // The workspace builds what `imbed sql` needs anyway.
-            let features = ["--features", "imbed-cli/sql"];
-            step::run(cargo(&["test", "--workspace", "--all-targets", "--locked"]).args(features))
+            step::run(&mut workspace(&["test", "--all-targets", "--features", "imbed-cli/sql"])?)
         },
     },
     Check {
+        name: "providers",
+        guards: "what every provider must do, and that providers of the same weights agree",
+        run: || test_providers::run(&test_providers::Args::ALL),
+    },
+    Check { name: "example", guards: "a third party's provider, in a workspace of its own", run: example::run_checks },
+    Check {
         name: "doc-tests",
         guards: "the examples in the docs",
-        run: || step::run(&mut cargo(&["test", "--workspace", "--doc", "--locked"])),
+        run: || step::run(&mut workspace(&["test", "--doc"])?),
     },
     Check {
         name: "api-docs",
         guards: "rustdoc without a warning",
-        run: || {
-            step::run(cargo(&["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "--deny warnings"))
-        },
+        run: || step::run(workspace(&["doc", "--no-deps"])?.env("RUSTDOCFLAGS", "--deny warnings")),
     },
     Check {
         name: "features",
@@ -70,6 +75,14 @@ const CHECKS: &[Check] = &[
     Check { name: "package", guards: "the crates can be packaged", run: clean_room::package },
     Check { name: "readme", guards: "the README's first command, in a folder of its own", run: clean_room::readme },
 ];
+
+/// `cargo ARGS…` over all of the workspace, with the libtorch that one of its crates is linked with.
+fn workspace(args: &[&str]) -> Result<Command> {
+    let mut command = cargo(args);
+    command.args(["--workspace", "--locked"]);
+    setup::libtorch()?.tell(&mut command);
+    Ok(command)
+}
 
 /// Runs the checks and prints a line for each, and their count last.
 pub(crate) fn run(args: &Args) -> Result<()> {

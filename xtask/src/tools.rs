@@ -71,9 +71,13 @@ fn links(markdown: &str) -> impl Iterator<Item = &str> {
 /// The facade with one provider's feature must not depend on what another provider is built on, and neither it nor the command line
 /// on what SQL is built on, unless asked.
 pub(crate) fn features() -> Result<()> {
-    for (package, feature, foreign) in
-        [("imbed", "onnx", "candle-core"), ("imbed", "candle", "ort"), ("imbed-cli", "default", "datafusion")]
-    {
+    for (package, feature, foreign) in [
+        ("imbed", "onnx", "candle-core"),
+        ("imbed", "candle", "ort"),
+        ("imbed", "candle", "tch"),
+        ("imbed", "torch", "candle-core"),
+        ("imbed-cli", "default", "datafusion"),
+    ] {
         let mut command = cargo(&["tree", "--package", package, "--no-default-features", "--features", feature]);
         let output = command.args(["--edges", "normal,build", "--prefix", "none", "--locked"]).output()?;
         if !output.status.success() {

@@ -515,6 +515,18 @@ pub(crate) struct PullArgs {
     #[arg(long)]
     pub(crate) revision: Option<String>,
 
+    /// The provider whose files are downloaded; see `imbed providers` [default: the local one]
+    #[arg(long)]
+    pub(crate) provider: Option<String>,
+
+    /// Which of a model's files, for a provider that chooses by the number type, such as onnx
+    #[arg(long)]
+    pub(crate) dtype: Option<String>,
+
+    /// An option of that provider that chooses files; may be repeated
+    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub(crate) options: Vec<(String, String)>,
+
     /// Download nothing: only look whether all files are here
     #[arg(long)]
     pub(crate) offline: bool,

@@ -10,9 +10,14 @@ use crate::show;
 
 const TEMPLATE: &str = "{bar:30.green/dim} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left";
 
+/// A download of less is over before anybody has read of it.
+const SMALL: u64 = 1 << 20;
+
 /// Tells of downloads on stderr.
 pub(crate) struct Downloads {
     waits: Waits,
+    /// Downloads of fewer bytes are not told of.
+    least: u64,
     draws: bool,
     bar: ProgressBar,
     any: bool,
@@ -22,17 +27,24 @@ impl Downloads {
     /// Says nothing if `quiet`, and draws no bar for a program that reads `json`.
     pub(crate) fn new(quiet: bool, json: bool) -> Self {
         let draws = !quiet && !json && Term::stderr().is_term();
-        Self { waits: Waits::new(quiet), draws, bar: ProgressBar::hidden(), any: false }
+        Self { waits: Waits::new(quiet), least: 0, draws, bar: ProgressBar::hidden(), any: false }
     }
 
-    /// Whether something was downloaded.
+    /// For what a plan is made from, which is usually small and then not worth a line.
+    pub(crate) fn of_configuration(quiet: bool, json: bool) -> Self {
+        let mut downloads = Self::new(quiet, json);
+        downloads.least = SMALL;
+        downloads
+    }
+
+    /// Whether something was downloaded that was worth telling of.
     pub(crate) fn any(&self) -> bool {
         self.any
     }
 }
 
-/// Tells of waits alone: what is fetched is too small for more.
-pub(crate) struct Waits {
+/// Tells of waits.
+struct Waits {
     quiet: bool,
     /// What was said last, and is not said twice in a row.
     last: String,
@@ -40,12 +52,10 @@ pub(crate) struct Waits {
 
 impl Waits {
     /// Says nothing at all if `quiet`.
-    pub(crate) fn new(quiet: bool) -> Self {
+    fn new(quiet: bool) -> Self {
         Self { quiet, last: String::new() }
     }
-}
 
-impl FetchProgress for Waits {
     fn waiting(&mut self, why: &str) {
         if !self.quiet && self.last != why {
             eprintln!("{} {why}", style("waiting:").for_stderr().yellow().bold());
@@ -56,6 +66,9 @@ impl FetchProgress for Waits {
 
 impl FetchProgress for Downloads {
     fn begin(&mut self, download: &Download) {
+        if download.bytes < self.least {
+            return;
+        }
         if !self.waits.quiet && !self.any {
             let Download { model, from, files, bytes } = download;
             let (files, bytes) = (show::count(*files as u64, "file"), show::bytes(*bytes));

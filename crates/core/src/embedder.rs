@@ -83,8 +83,9 @@ pub trait AsyncImageEmbedder: Send + Sync {
     ///
     /// The embedder finds the image at fault by itself: the engine splits a batch whose error has the kind
     /// [`Request`](crate::ErrorKind::Request) no further, and repeats a call only if its error
-    /// [is temporary](crate::Error::is_temporary). One that retries by itself, in the way of its protocol, gives errors
-    /// that are not.
+    /// [is temporary](crate::Error::is_temporary). One that retries by itself, in the way of its protocol, gives the rows of a
+    /// request that it gives up such an error each, and `Err` only for what every other request would meet too: the engine
+    /// repeats no row, and where [`OnError`](crate::options::OnError) allows it, the run goes on.
     async fn embed(&self, images: Vec<EncodedImage>) -> Result<Vec<Result<Vec<f32>>>>;
 }
 

@@ -1,6 +1,6 @@
 //! One error type for the whole project: what failed, why, and what to do about it.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// `Result` with imbed's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -92,19 +92,20 @@ impl fmt::Display for ErrorKind {
 /// assert_eq!(error.message(), "photos/cat.jpg: the JPEG ends after 512 of 90112 bytes");
 /// assert!(error.to_string().ends_with("to keep going"));
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Error {
     // Boxed, so that a `Result` stays one word wider than its value.
     inner: Box<Inner>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Inner {
     kind: ErrorKind,
     message: String,
     hint: Option<String>,
     temporary: bool,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    // Shared, so that an error that several rows have can be given to each.
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
@@ -131,7 +132,7 @@ impl Error {
     /// Keeps the error that caused this one.
     #[must_use]
     pub fn source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.inner.source = Some(source.into());
+        self.inner.source = Some(Arc::from(source.into()));
         self
     }
 

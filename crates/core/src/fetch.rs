@@ -3,11 +3,17 @@
 //! [`Provider::image_embedder`](crate::Provider::image_embedder) reads what is here and never uses the network. A front end
 //! that may use it calls [`Provider::fetch`](crate::Provider::fetch) first (or [`Session::fetch`](crate::Session::fetch),
 //! which finds the provider and keeps to the user's wish to stay offline), and shows what happens through [`FetchProgress`].
+//!
+//! Which files of a model a provider reads is its [`FileChoice`], made over whatever has [`Files`].
+
+mod files;
+
+pub use files::{FileChoice, Files, Wanted};
 
 /// How much of a model is to be here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FetchScope {
-    /// What a descriptor is made from: a few kilobytes, no weights.
+    /// What a descriptor is made from: a few kilobytes, and no weights unless a file holds both.
     Configuration,
     /// What the model is loaded from.
     Everything,

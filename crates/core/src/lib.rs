@@ -9,7 +9,8 @@
 //!    embedding's dimensions and the input it wants without loading weights, and it can be sent over a wire.
 //! 3. An [`Embedder`] is the loaded model: a batch goes in, vectors are written into the caller's buffer.
 //! 4. Pixels reach the model through [`image`] (decode, orient, convert, resize, crop) and [`preprocess`] (a model's own
-//!    recipe of those steps, ending in a [`PixelBatch`]).
+//!    recipe of those steps, ending in a [`PixelBatch`]). What a graph of somebody else's making gives for them is read by
+//!    [`readout`].
 //!
 //! [`arrow`] holds the column types and the same image operations over whole arrays.
 //!
@@ -30,6 +31,7 @@ pub mod options;
 pub mod pixels;
 pub mod preprocess;
 pub mod provider;
+pub mod readout;
 pub mod registry;
 pub mod session;
 

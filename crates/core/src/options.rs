@@ -5,6 +5,7 @@
 //! its name wherever it came from.
 
 mod map;
+mod own;
 mod values;
 
 use std::num::{NonZeroU32, NonZeroUsize};

@@ -9,6 +9,7 @@ mod describe;
 mod hf;
 mod image_size;
 mod normalize;
+mod options;
 mod patches;
 mod run;
 mod target;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::image::Filter;
 
 pub use hf::from_preprocessor_config;
+pub use options::{RecipeOptions, Step};
 
 /// From a decoded image to `[height, width, 3]` bytes, and the arithmetic that turns those into the model's numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,7 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{EmbedOptions, FetchProgress, FetchScope, ImageEmbedderDescriptor, Result, options::OptionSpec};
+use crate::{
+    EmbedOptions, FetchProgress, FetchScope, ImageEmbedderDescriptor, Result, fetch::FileChoice, options::OptionSpec,
+};
 
 /// A model that a provider can name by itself, for `imbed models`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +70,12 @@ pub trait Provider: fmt::Debug + Send + Sync {
     ) -> Result<()> {
         let _ = (model, options, scope, progress);
         Ok(())
+    }
+
+    /// Which files of a model on the Hugging Face hub it reads with these options; `None` for a provider that reads none.
+    fn hub_files(&self, options: &EmbedOptions) -> Result<Option<Arc<dyn FileChoice>>> {
+        let _ = options;
+        Ok(None)
     }
 
     /// A descriptor of `model`. Reads configuration on this machine only: no weights, no network.

@@ -8,7 +8,8 @@ use crate::{
 };
 
 /// Providers of the imbed project and the Cargo feature that links each, for the message when one is not linked.
-const FEATURES: &[(&str, &[&str])] = &[("candle", &["transformers"]), ("onnx", &["onnxruntime"]), ("openai", &[])];
+const FEATURES: &[(&str, &[&str])] =
+    &[("candle", &["transformers"]), ("onnx", &["onnxruntime"]), ("openai", &[]), ("torch", &["libtorch"])];
 
 /// The providers known to a program.
 #[derive(Debug, Clone)]
@@ -74,7 +75,10 @@ impl Registry {
         let error = Error::new(ErrorKind::UnknownProvider, format!("there is no provider '{name}' in this program"));
         let feature = FEATURES.iter().find(|(f, aliases)| *f == name || aliases.contains(&name));
         if let Some((feature, _)) = feature {
-            return error.hint(format!("build imbed with the Cargo feature '{feature}' to add it"));
+            return error.hint(format!(
+                "build imbed with the Cargo feature '{feature}' to add it; a program that depends on the provider's crate \
+                 itself says `use imbed_provider_{feature} as _;`, as a linker leaves out what nobody refers to"
+            ));
         }
         let known: Vec<&str> = self.providers.iter().map(|p| p.name()).collect();
         let meant = match nearest(name, known.iter().copied()).first() {
@@ -82,7 +86,10 @@ impl Registry {
             None => String::new(),
         };
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        error.hint(format!("{meant}providers here: {known}; see `imbed providers`"))
+        error.hint(format!(
+            "{meant}providers here: {known}; see `imbed providers`; a provider of another crate is here only if the \
+             program says `use that_crate as _;`"
+        ))
     }
 }
 
@@ -104,7 +111,14 @@ mod tests {
     #[test]
     fn a_provider_of_ours_that_is_not_linked_names_its_feature() {
         let error = Registry::empty().get("transformers").unwrap_err();
-        assert!(error.hint_text().unwrap().contains("Cargo feature 'candle'"));
+        let hint = error.hint_text().unwrap();
+        assert!(hint.contains("Cargo feature 'candle'") && hint.contains("use imbed_provider_candle as _;"), "{hint}");
+    }
+
+    #[test]
+    fn a_provider_that_nobody_knows_may_be_one_that_was_not_linked() {
+        let error = Registry::empty().get("theirs").unwrap_err();
+        assert!(error.hint_text().unwrap().contains("use that_crate as _;"), "{error}");
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub(crate) struct Worker<'a> {
     pub(crate) max_retries: u32,
     /// Images per call that memory was seen to hold; shared by the workers, lowered when memory runs out.
     pub(crate) most_rows: &'a AtomicUsize,
+    /// Batches since the last vector that failed for a passing reason; shared by the workers.
+    pub(crate) failed_in_a_row: &'a AtomicUsize,
     /// Bytes that each row holds of the budget.
     pub(crate) row_bytes: usize,
 }

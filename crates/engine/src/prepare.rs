@@ -8,7 +8,7 @@ use std::{
 use imbed_core::{
     EncodedImage, InputSpec, Preprocess, Result,
     arrow::{BytesColumn, ImageColumn, StringsColumn},
-    image::{DecodeOptions, EncodeFormat, Image, decode, encode, sniff},
+    image::{DecodeOptions, EncodeFormat, Image, Mode, decode, encode, sniff},
     options::{Alpha, OnError},
     preprocess::Size,
 };
@@ -135,8 +135,8 @@ impl Preparer {
                 metrics.time(Stage::Decode, || decode(&bytes, &self.decode))?
             }
         };
-        let mode = if image.mode().has_alpha() { imbed_core::image::Mode::Rgba } else { imbed_core::image::Mode::Rgb };
-        let image = image.convert(mode, Alpha::Drop);
+        // As pixels are made: what the options say of transparency must not be left to whoever reads the file.
+        let image = image.convert(Mode::Rgb, self.alpha);
         let bytes = metrics.time(Stage::Preprocess, || encode(&image, EncodeFormat::Png))?;
         Ok(Prepared::Encoded(EncodedImage { bytes: Arc::from(bytes), media_type: "image/png" }))
     }

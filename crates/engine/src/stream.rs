@@ -100,11 +100,13 @@ impl EmbedStream {
             move || batcher.run(&done, &batches_in, &budget, &report)
         })?);
         let most_rows = Arc::new(AtomicUsize::new(plan.batch_size.value));
+        let failed_in_a_row = Arc::new(AtomicUsize::new(0));
         let max_retries = plan.max_retries;
         for lease in leases {
             let (descriptor, loaded, requests) = (Arc::clone(&descriptor), Arc::clone(&loaded), requests.clone());
             let (budget, report, metrics) = (Arc::clone(&budget), Arc::clone(&report), Arc::clone(&metrics));
             let (cancel, most_rows, batches) = (cancel.clone(), Arc::clone(&most_rows), batches.clone());
+            let failed_in_a_row = Arc::clone(&failed_in_a_row);
             threads.push(spawn("model", move || {
                 let device = lease.as_ref().and_then(|l| l.devices().next()).unwrap_or(Device::Cpu);
                 let ready = loaded
@@ -126,6 +128,7 @@ impl EmbedStream {
                     cancel: &cancel,
                     max_retries,
                     most_rows: &most_rows,
+                    failed_in_a_row: &failed_in_a_row,
                     row_bytes,
                 }
                 .run(&batches);

@@ -79,6 +79,50 @@ fn temporary_failures_are_tried_again_as_often_as_allowed() {
     }
 }
 
+/// A service that does not answer some calls, asked for batches of `size`, and not again.
+fn silent_on(no_answer: fn(u8) -> bool, size: &'static str, on_error: &'static str) -> FakeModel {
+    let options = [("batch_size", size), ("max_retries", "0"), ("concurrency", "1"), ("on_error", on_error)];
+    let faults = Faults { no_answer: Some(no_answer), ..Faults::default() };
+    FakeModel::new(&options).with_faults(faults).asynchronous()
+}
+
+#[test]
+fn a_call_that_fails_temporarily_to_the_end_costs_its_rows_and_no_others() {
+    let rows = good(12);
+    let mut model = silent_on(|red| red == 5, "4", "ignore");
+    model.options.max_retries = 1;
+    let batches = Arc::clone(&model.batches);
+    let embedded = model.engine().embed_array(Images::Encoded(encoded(&rows))).unwrap();
+    assert_eq!(*batches.lock().unwrap(), [4; 4], "one is asked for again, whole, and then given up");
+    assert_eq!(embedded.errors.iter().map(|e| e.row).collect::<Vec<_>>(), [4, 5, 6, 7]);
+    assert!(embedded.errors.iter().all(|e| e.error.kind() == ErrorKind::Request && e.error.is_temporary()));
+    for (i, vector) in vectors(&embedded.embeddings).into_iter().enumerate() {
+        let wanted = if (4..8).contains(&i) { None } else { expected(rows[i]).map(|v| v.to_vec()) };
+        assert_eq!(vector, wanted, "row {i}");
+    }
+    let model = silent_on(|red| red == 5, "4", "raise");
+    let error = model.engine().embed_array(Images::Encoded(encoded(&rows))).unwrap_err();
+    assert!(error.message().starts_with("row 4: ") && error.message().contains("no answer"), "{error}");
+}
+
+#[test]
+fn a_service_that_never_answered_stops_the_run_at_once() {
+    let model = silent_on(|_| true, "4", "ignore");
+    let batches = Arc::clone(&model.batches);
+    let error = model.engine().embed_array(Images::Encoded(encoded(&good(12)))).unwrap_err();
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Request, "no answer in time"));
+    assert_eq!(*batches.lock().unwrap(), [4]);
+}
+
+#[test]
+fn a_service_that_answers_no_more_stops_the_run_before_long() {
+    let run = |no_answer| silent_on(no_answer, "1", "ignore").engine().embed_array(Images::Encoded(encoded(&good(66))));
+    let embedded = run(|red| red % 32 != 0).unwrap();
+    assert_eq!(embedded.errors.len(), 63, "each time it came back before it was given up");
+    let error = run(|red| red > 1).unwrap_err();
+    assert!(error.message().starts_with("no vector came for 32 batches in a row: no answer"), "{error}");
+}
+
 #[test]
 fn a_request_that_was_refused_is_not_split_as_its_provider_knows_better() {
     let faults = Faults { refuses: true, ..Faults::default() };

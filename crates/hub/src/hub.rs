@@ -3,10 +3,13 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
-use imbed_core::{Error, ErrorKind, FetchProgress, FetchScope, Result, fetch::Download};
+use imbed_core::{
+    Error, ErrorKind, FetchProgress, FetchScope, Result,
+    fetch::{Download, FileChoice, Files, Wanted},
+};
 
 use crate::{
     cache::Repo,
@@ -14,7 +17,7 @@ use crate::{
     http::Client,
     listing::{Listing, RemoteFile},
     name::ModelName,
-    needed::{self, Files},
+    needed::Checkpoint,
     settings::Settings,
 };
 
@@ -22,6 +25,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Hub {
     pub(crate) settings: Settings,
+    choice: Arc<dyn FileChoice>,
     client: OnceLock<Client>,
 }
 
@@ -57,7 +61,14 @@ impl Hub {
 
     /// The cache and the hub of `settings`.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, client: OnceLock::new() }
+        Self { settings, choice: Arc::new(Checkpoint), client: OnceLock::new() }
+    }
+
+    /// Takes other files of a model than those of a [`Checkpoint`].
+    #[must_use]
+    pub fn choosing(mut self, choice: Arc<dyn FileChoice>) -> Self {
+        self.choice = choice;
+        self
     }
 
     /// The cache's folder.
@@ -67,28 +78,18 @@ impl Hub {
 
     /// The model's files as they are in the cache, without a request; an error where some that `scope` needs are missing.
     pub fn local(&self, name: &ModelName, scope: FetchScope) -> Result<Snapshot> {
-        let repo = self.repo(name);
-        let Some(snapshot) = snapshot(&repo, name) else {
-            let message = format!("{name} is not downloaded: the cache {} does not have it", self.cache().display());
-            return Err(self.not_here(name, message));
-        };
-        let missing = needed::missing(&Here { repo: &repo, commit: &snapshot.commit }, scope == FetchScope::Everything)
-            .map_err(|e| e.context(name))?;
-        if missing.is_empty() {
-            return Ok(snapshot);
-        }
-        let (folder, missing) = (snapshot.folder.display(), missing.join(", "));
-        Err(self.not_here(name, format!("{name} is not downloaded completely: {folder} lacks {missing}")))
+        self.here(name, scope).map(|(snapshot, _)| snapshot)
     }
 
     /// The model's files, downloaded where they are not here yet.
     ///
     /// A model that is in the cache costs no request: it stays as it is until [`pull`](Self::pull) asks for its newest state.
+    /// Only where the cache cannot tell whether the model has files that would be preferred, the hub is asked once.
     pub fn fetch(&self, name: &ModelName, scope: FetchScope, progress: &mut dyn FetchProgress) -> Result<Snapshot> {
-        match self.local(name, scope) {
-            Ok(snapshot) => Ok(snapshot),
+        match self.here(name, scope) {
+            Ok((snapshot, wanted)) if self.settings.offline || self.is_settled(&snapshot, &wanted) => Ok(snapshot),
             Err(error) if self.settings.offline => Err(error),
-            Err(_) => Ok(self.bring(name, scope, progress)?.snapshot),
+            _ => Ok(self.bring(name, scope, progress)?.snapshot),
         }
     }
 
@@ -97,13 +98,32 @@ impl Hub {
         if !self.settings.offline {
             return self.bring(name, FetchScope::Everything, progress);
         }
-        let snapshot = self.local(name, FetchScope::Everything)?;
-        let repo = self.repo(name);
-        let here = Here { repo: &repo, commit: &snapshot.commit };
-        let mut files = needed::configuration(&here);
-        files.extend(needed::weights(&here)?.unwrap_or_default());
+        let (snapshot, Wanted { files, .. }) = self.here(name, FetchScope::Everything)?;
         let size = |file: &String| std::fs::metadata(snapshot.folder.join(file)).map_or(0, |file| file.len());
         Ok(Pulled { bytes: files.iter().map(size).sum(), files, downloaded_bytes: 0, snapshot })
+    }
+
+    /// What is in the cache, and which files of it are meant, if all of these are there.
+    fn here(&self, name: &ModelName, scope: FetchScope) -> Result<(Snapshot, Wanted)> {
+        let repo = self.repo(name);
+        let Some(snapshot) = snapshot(&repo, name) else {
+            let message = format!("{name} is not downloaded: the cache {} does not have it", self.cache().display());
+            return Err(self.not_here(name, message));
+        };
+        let here = Here { repo: &repo, commit: &snapshot.commit };
+        let wanted = self.choice.wanted(&here, scope).map_err(|e| e.context(name))?;
+        let missing = missing(&here, &wanted);
+        if missing.is_empty() {
+            return Ok((snapshot, wanted));
+        }
+        let (folder, missing) = (snapshot.folder.display(), missing.join(", "));
+        Err(self.not_here(name, format!("{name} is not downloaded completely: {folder} lacks {missing}")))
+    }
+
+    /// Whether the hub could say nothing that makes another choice of files.
+    fn is_settled(&self, snapshot: &Snapshot, wanted: &Wanted) -> bool {
+        let repo = self.repo(&snapshot.name);
+        wanted.if_there.iter().all(|file| repo.is_known_absent(&snapshot.commit, file))
     }
 
     pub(crate) fn repo(&self, name: &ModelName) -> Repo {
@@ -111,13 +131,15 @@ impl Hub {
     }
 
     fn not_here(&self, name: &ModelName, message: String) -> Error {
+        let arguments = self.choice.arguments();
+        let pull = format!("`imbed models pull {name}{}{arguments}`", if arguments.is_empty() { "" } else { " " });
         let hint = if self.settings.offline {
             format!(
                 "nothing is downloaded here (--offline, HF_HUB_OFFLINE, or offline in imbed.toml); without that, \
-                 `imbed models pull {name}` downloads it"
+                 {pull} downloads it"
             )
         } else {
-            format!("download it with `imbed models pull {name}`, or name a folder that holds it")
+            format!("download it with {pull}, or name a folder that holds it")
         };
         Error::new(ErrorKind::UnknownModel, message).hint(hint)
     }
@@ -135,23 +157,19 @@ impl Hub {
         let listing = Listing::of(client, name, progress)?;
         let repo = self.repo(name);
         let mut bringing = Bringing { client, repo: &repo, name, listing: &listing, progress, done: Vec::new() };
-        let mut wanted = needed::configuration(&listing);
         let mut downloaded = 0;
-        loop {
-            if scope == FetchScope::Everything {
-                let listed = Both { listing: &listing, here: Here { repo: &repo, commit: &listing.commit } };
-                let weights = needed::weights(&listed).map_err(|e| e.context(name))?;
-                wanted.extend(weights.ok_or_else(|| no_weights(name, &listing))?);
-            }
+        let if_there = loop {
+            let listed = Both { listing: &listing, here: Here { repo: &repo, commit: &listing.commit } };
+            let wanted = self.choice.wanted(&listed, scope).map_err(|e| e.context(name))?;
             let before = bringing.done.len();
-            downloaded += bringing.download(&wanted)?;
-            // An index that has just come may list more files than were known from the names.
+            downloaded += bringing.download(&wanted.files)?;
+            // A file that has just come may name more files than were known before.
             if bringing.done.len() == before {
-                break;
+                break wanted.if_there;
             }
-        }
+        };
         let files = bringing.done;
-        for absent in needed::absent(&listing) {
+        for absent in if_there.iter().filter(|file| !listing.has(file)) {
             repo.set_absent(&listing.commit, absent)?;
         }
         repo.set_commit(name.revision(), &listing.commit)?;
@@ -225,6 +243,11 @@ impl Bringing<'_> {
     }
 }
 
+/// The files that are wanted and not here, by name.
+pub(crate) fn missing(here: &dyn Files, wanted: &Wanted) -> Vec<String> {
+    wanted.files.iter().filter(|name| !here.has(name)).cloned().collect()
+}
+
 /// The files of a commit that are in the cache.
 pub(crate) struct Here<'a> {
     pub(crate) repo: &'a Repo,
@@ -240,8 +263,9 @@ impl Files for Here<'_> {
         self.repo.is_known_absent(self.commit, name)
     }
 
-    fn text(&self, name: &str) -> Option<String> {
-        std::fs::read_to_string(self.repo.snapshot(self.commit).join(name)).ok()
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        let path = self.repo.snapshot(self.commit).join(name);
+        path.is_file().then_some(path)
     }
 
     fn names(&self) -> BTreeSet<String> {
@@ -249,7 +273,7 @@ impl Files for Here<'_> {
     }
 }
 
-/// The files on the hub, and the text of those that are here.
+/// The files on the hub, and where those are that are here.
 struct Both<'a> {
     listing: &'a Listing,
     here: Here<'a>,
@@ -260,20 +284,11 @@ impl Files for Both<'_> {
         self.listing.has(name)
     }
 
-    fn text(&self, name: &str) -> Option<String> {
-        self.here.text(name)
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.here.path(name)
     }
 
     fn names(&self) -> BTreeSet<String> {
         self.listing.names()
     }
-}
-
-fn no_weights(name: &ModelName, listing: &Listing) -> Error {
-    let all: Vec<String> = listing.names().into_iter().filter(|file| !file.starts_with('.')).collect();
-    let more = if all.len() > 8 { ", …" } else { "" };
-    Error::new(ErrorKind::UnknownModel, format!("{name} has no weights in a format that is read")).hint(format!(
-        "safetensors and pytorch_model.bin are read; it has {}{more}",
-        all[..all.len().min(8)].join(", ")
-    ))
 }

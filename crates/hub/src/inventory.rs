@@ -5,17 +5,21 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::SystemTime,
 };
 
-use imbed_core::{Error, ErrorKind, Result, error::nearest};
+use imbed_core::{
+    Error, ErrorKind, FetchScope, Result,
+    error::nearest,
+    fetch::{FileChoice, Files},
+};
 
 use crate::{
     cache::{Repo, failed},
     digest::Digest,
-    hub::{Here, Hub},
+    hub::{Here, Hub, missing},
     name::ModelName,
-    needed,
 };
 
 /// A model in the cache, at one commit.
@@ -29,7 +33,8 @@ pub struct Cached {
     pub revisions: Vec<String>,
     /// The size of its files.
     pub bytes: u64,
-    /// What an image model needs and is not here; empty if it is complete.
+    /// What is needed and not here; empty if one of the choices of files is complete. Of several that are not, the one that
+    /// has most of its files here is taken for the one that was meant.
     pub missing: Vec<String>,
     /// When one of its files was last read, as far as the file system keeps count of that.
     pub last_used: Option<SystemTime>,
@@ -64,13 +69,15 @@ pub struct Removed {
 }
 
 impl Hub {
-    /// Every model in the cache, by name, with one entry per commit.
-    pub fn list(&self) -> Result<Vec<Cached>> {
+    /// Every model in the cache, by name, with one entry per commit. `choices` are those that may have been made of its files.
+    pub fn list(&self, choices: &[Arc<dyn FileChoice>]) -> Result<Vec<Cached>> {
+        let others = choices.iter().flat_map(|choice| choice.others());
+        let choices: Vec<Arc<dyn FileChoice>> = choices.iter().cloned().chain(others).collect();
         let mut found = Vec::new();
         for repo in Repo::all(self.cache())? {
             let revisions = repo.revisions();
             for commit in repo.commits() {
-                found.push(cached(&repo, commit, &revisions));
+                found.push(cached(&repo, commit, &revisions, &choices));
             }
         }
         Ok(found)
@@ -131,21 +138,42 @@ impl Hub {
     }
 }
 
-fn cached(repo: &Repo, commit: String, revisions: &[(String, String)]) -> Cached {
+fn cached(repo: &Repo, commit: String, revisions: &[(String, String)], choices: &[Arc<dyn FileChoice>]) -> Cached {
     let folder = repo.snapshot(&commit);
     let files: Vec<fs::Metadata> =
         repo.files(&commit).iter().filter_map(|name| fs::metadata(folder.join(name)).ok()).collect();
     let used = |file: &fs::Metadata| file.accessed().or_else(|_| file.modified()).ok();
-    let missing = needed::missing(&Here { repo, commit: &commit }, true);
+    let missing = lacking(&Here { repo, commit: &commit }, choices);
     Cached {
         name: repo.name.clone(),
         revisions: revisions.iter().filter(|(_, at)| *at == commit).map(|(name, _)| name.clone()).collect(),
         bytes: files.iter().map(fs::Metadata::len).sum(),
-        missing: missing.unwrap_or_else(|error| vec![error.message().to_owned()]),
+        missing,
         last_used: files.iter().filter_map(used).max(),
         folder,
         commit,
     }
+}
+
+/// What is not here of the choice that has most of its files here.
+fn lacking(here: &dyn Files, choices: &[Arc<dyn FileChoice>]) -> Vec<String> {
+    let mut best: Option<(usize, Vec<String>)> = None;
+    for choice in choices {
+        let (present, missing) = match choice.wanted(here, FetchScope::Everything) {
+            Ok(wanted) => {
+                let missing = missing(here, &wanted);
+                (wanted.files.len() - missing.len(), missing)
+            }
+            Err(error) => (0, vec![error.message().to_owned()]),
+        };
+        if missing.is_empty() {
+            return missing;
+        }
+        if best.as_ref().is_none_or(|(most, _)| present > *most) {
+            best = Some((present, missing));
+        }
+    }
+    best.map(|(_, missing)| missing).unwrap_or_default()
 }
 
 fn verify(repo: &Repo) -> Verified {

@@ -6,8 +6,8 @@
 //! One module each:
 //! 1. `name` reads names, `settings` reads the environment (`HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN`,
 //!    `HF_HUB_OFFLINE`).
-//! 2. `cache` knows the layout on disk, `needed` which files of a model are wanted: the configuration and one format of the
-//!    weights.
+//! 2. `cache` knows the layout on disk, `needed` which files of a model are usually wanted: the configuration and one format
+//!    of the weights. A provider that wants others says so with [`Hub::choosing`].
 //! 3. `listing` asks the hub for a model's files, their sizes and checksums, and says why it refuses; `http` asks politely:
 //!    again when the server is busy, and without showing the token to anybody else.
 //! 4. `download` brings one file: locked against other processes, resumed where it was interrupted, hashed on its way.
@@ -37,4 +37,5 @@ mod settings;
 pub use hub::{Hub, Pulled, Snapshot};
 pub use inventory::{Cached, Removed, Verified};
 pub use name::{DEFAULT_REVISION, ModelName, looks_like_path};
+pub use needed::Checkpoint;
 pub use settings::{DEFAULT_ENDPOINT, Settings, Token};

@@ -11,7 +11,6 @@ use crate::{
     digest::Digest,
     http::{Answer, Client, Method, request},
     name::{ModelName, is_commit},
-    needed::Files,
 };
 
 /// The list of a model with tens of thousands of files is smaller than this.
@@ -62,21 +61,17 @@ struct Lfs {
     size: Option<u64>,
 }
 
-impl Files for Listing {
-    fn has(&self, name: &str) -> bool {
+impl Listing {
+    /// Whether there is a file `name`.
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.files.iter().any(|file| file.name == name)
     }
 
-    fn text(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn names(&self) -> BTreeSet<String> {
+    /// All names.
+    pub(crate) fn names(&self) -> BTreeSet<String> {
         self.files.iter().map(|file| file.name.clone()).collect()
     }
-}
 
-impl Listing {
     /// Asks the hub for `name`.
     pub(crate) fn of(client: &Client, name: &ModelName, progress: &mut dyn FetchProgress) -> Result<Self> {
         let revision = escaped(name.revision());
@@ -90,7 +85,7 @@ impl Listing {
             .sha
             .filter(|sha| is_commit(sha))
             .ok_or_else(|| request(client.host(), format!("the answer about {name} names no commit")))?;
-        let files = info.siblings.into_iter().map(|file| {
+        let files = info.siblings.into_iter().filter(|file| is_plain(&file.rfilename)).map(|file| {
             // Of a large file, `blobId` names the pointer that git has, and `lfs` the content.
             let digest = match &file.lfs {
                 Some(lfs) => lfs.sha256.as_deref(),
@@ -133,6 +128,11 @@ impl Listing {
                 .hint("what cannot be verified is not used; fetch the folder by other means and name its path")),
         }
     }
+}
+
+/// Whether `name` stays below the folder that it is written into.
+fn is_plain(name: &str) -> bool {
+    !name.contains(['\\', ':', '\0']) && name.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 /// Where the content of a file is.
@@ -259,6 +259,22 @@ mod tests {
     fn a_segment_of_an_address_has_no_slash() {
         assert_eq!(escaped("refs/pr/15"), "refs%2Fpr%2F15");
         assert_eq!(escaped("model-1_a.bin~ä"), "model-1_a.bin~%C3%A4");
+    }
+
+    #[test]
+    fn a_name_that_climbs_out_of_its_folder_is_no_file() {
+        for (name, plain) in [
+            ("onnx/model.onnx", true),
+            (".gitattributes", true),
+            ("a/../../b", false),
+            ("/etc/passwd", false),
+            ("a//b", false),
+            ("..\\b", false),
+            ("c:b", false),
+            ("", false),
+        ] {
+            assert_eq!(is_plain(name), plain, "{name}");
+        }
     }
 
     #[test]

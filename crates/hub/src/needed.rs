@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use imbed_core::{Error, ErrorKind, Result};
+use imbed_core::{
+    Error, ErrorKind, FetchScope, Result,
+    fetch::{FileChoice, Files, Wanted},
+};
 use serde_json::Value;
 
 /// The configuration, in the layout of `transformers`.
@@ -18,48 +21,52 @@ const WEIGHTS: [&str; 4] =
 /// Weights for `open_clip`, the preferred first.
 const OPEN_CLIP_WEIGHTS: [&str; 2] = ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"];
 
-/// The files that stand somewhere, on the hub or in a folder.
-pub(crate) trait Files {
-    /// Whether there is a file `name`.
-    fn has(&self, name: &str) -> bool;
+/// The usual choice: a checkpoint of `transformers`, or of `open_clip` where there is no other, with the weights in the first
+/// format that there is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Checkpoint;
 
-    /// Whether it is known that there is no file `name`, and never will be.
-    fn lacks(&self, name: &str) -> bool {
-        !self.has(name)
+impl FileChoice for Checkpoint {
+    fn wanted(&self, files: &dyn Files, scope: FetchScope) -> Result<Wanted> {
+        let mut wanted = configuration(files);
+        if scope == FetchScope::Everything {
+            match weights(files)? {
+                Some(weights) => wanted.files.extend(weights),
+                None if WEIGHTS.iter().chain(&OPEN_CLIP_WEIGHTS).all(|name| files.lacks(name)) => {
+                    return Err(no_weights(files));
+                }
+                None => wanted.files.push(WEIGHTS[0].to_owned()),
+            }
+        }
+        Ok(wanted)
     }
-
-    /// The text of the file `name`, if it can be read without a download.
-    fn text(&self, name: &str) -> Option<String>;
-
-    /// All names.
-    fn names(&self) -> BTreeSet<String>;
 }
 
 /// The files that describe the model. Those that are optional and missing are left out.
-pub(crate) fn configuration(files: &dyn Files) -> Vec<String> {
+fn configuration(files: &dyn Files) -> Wanted {
     // open_clip's file stands in only where the usual one does not exist.
     if !files.has(CONFIG) && files.has(OPEN_CLIP) {
-        return vec![OPEN_CLIP.to_owned()];
+        return Wanted { files: vec![OPEN_CLIP.to_owned()], if_there: Vec::new() };
     }
     let mut needed = vec![CONFIG.to_owned()];
-    // Where neither is here, both are asked for, unless the model is known not to have them.
-    match PREPROCESSORS.iter().find(|name| files.has(name)) {
-        Some(name) => needed.push((*name).to_owned()),
-        None => needed.extend(PREPROCESSORS.iter().find(|name| !files.lacks(name)).map(|name| (*name).to_owned())),
-    }
-    needed
+    let found = PREPROCESSORS.iter().position(|name| files.has(name));
+    // Where neither is here, one is asked for, unless the model is known not to have it.
+    let place = found.or_else(|| PREPROCESSORS.iter().position(|name| !files.lacks(name)));
+    needed.extend(place.map(|place| PREPROCESSORS[place].to_owned()));
+    let passed_over = &PREPROCESSORS[..place.unwrap_or(PREPROCESSORS.len())];
+    Wanted { files: needed, if_there: passed_over.iter().map(ToString::to_string).collect() }
 }
 
 /// The files that hold the weights, or `None` where there are none of a known format.
 ///
 /// The files that an index lists are known once it can be read; until then, those that are named as its shards are.
-pub(crate) fn weights(files: &dyn Files) -> Result<Option<Vec<String>>> {
+fn weights(files: &dyn Files) -> Result<Option<Vec<String>>> {
     let is_open_clip = !files.has(CONFIG) && files.has(OPEN_CLIP);
     let (first, second): (&[&str], &[&str]) =
         if is_open_clip { (&OPEN_CLIP_WEIGHTS, &WEIGHTS) } else { (&WEIGHTS, &OPEN_CLIP_WEIGHTS) };
     let Some(first) = first.iter().chain(second).find(|name| files.has(name)) else { return Ok(None) };
     let Some(stem) = first.strip_suffix(".index.json") else { return Ok(Some(vec![(*first).to_owned()])) };
-    let mut needed = match files.text(first) {
+    let mut needed = match files.path(first).and_then(|path| std::fs::read_to_string(path).ok()) {
         Some(index) => shards(first, &index)?,
         None => files.names().into_iter().filter(|name| is_shard(name, stem)).collect(),
     };
@@ -67,21 +74,13 @@ pub(crate) fn weights(files: &dyn Files) -> Result<Option<Vec<String>>> {
     Ok(Some(needed))
 }
 
-/// What an incomplete copy lacks to be described (`weights` false) or loaded, by name.
-pub(crate) fn missing(here: &dyn Files, with_weights: bool) -> Result<Vec<String>> {
-    let mut missing: Vec<String> = configuration(here).into_iter().filter(|name| !here.has(name)).collect();
-    if with_weights {
-        match weights(here)? {
-            Some(needed) => missing.extend(needed.into_iter().filter(|name| !here.has(name))),
-            None => missing.push(WEIGHTS[0].to_owned()),
-        }
-    }
-    Ok(missing)
-}
-
-/// The optional files that `files` does not have.
-pub(crate) fn absent(files: &dyn Files) -> Vec<&'static str> {
-    PREPROCESSORS.into_iter().filter(|name| !files.has(name)).collect()
+fn no_weights(files: &dyn Files) -> Error {
+    let all: Vec<String> = files.names().into_iter().filter(|file| !file.starts_with('.')).collect();
+    let more = if all.len() > 8 { ", …" } else { "" };
+    Error::new(ErrorKind::UnknownModel, "there are no weights in a format that is read").hint(format!(
+        "safetensors and pytorch_model.bin are read; it has {}{more}",
+        all[..all.len().min(8)].join(", ")
+    ))
 }
 
 /// The files that an index lists, sorted.
@@ -117,25 +116,35 @@ fn is_shard(name: &str, stem: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
-    struct Listed(Vec<&'static str>, Option<&'static str>);
+    struct Listed {
+        names: Vec<&'static str>,
+        /// Where the files are that can be read.
+        folder: Option<tempfile::TempDir>,
+    }
 
     impl Files for Listed {
         fn has(&self, name: &str) -> bool {
-            self.0.contains(&name)
+            self.names.contains(&name)
         }
-        fn text(&self, _: &str) -> Option<String> {
-            self.1.map(str::to_owned)
+        fn path(&self, name: &str) -> Option<PathBuf> {
+            self.folder.as_ref().map(|folder| folder.path().join(name))
         }
         fn names(&self) -> BTreeSet<String> {
-            self.0.iter().map(|name| (*name).to_owned()).collect()
+            self.names.iter().map(|name| (*name).to_owned()).collect()
         }
     }
 
+    fn listed(names: &[&'static str]) -> Listed {
+        Listed { names: names.to_vec(), folder: None }
+    }
+
     fn of(names: &[&'static str]) -> (Vec<String>, Option<Vec<String>>) {
-        let files = Listed(names.to_vec(), None);
-        (configuration(&files), weights(&files).unwrap())
+        let files = listed(names);
+        (configuration(&files).files, weights(&files).unwrap())
     }
 
     #[test]
@@ -165,14 +174,18 @@ mod tests {
             "model-a-of-b.safetensors",
             "model_fp16-00001-of-00002.safetensors",
         ];
-        let guessed = weights(&Listed(names.clone(), None)).unwrap().unwrap();
+        let guessed = weights(&listed(&names)).unwrap().unwrap();
+        let with_index = |text: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join(names[1]), text).unwrap();
+            weights(&Listed { names: names.clone(), folder: Some(folder) })
+        };
         assert_eq!(guessed, [names[1], names[2], names[3]]);
         let index = r#"{"weight_map": {"x": "b.safetensors", "y": "a.safetensors", "z": "b.safetensors"}}"#;
-        let read = weights(&Listed(names.clone(), Some(index))).unwrap().unwrap();
+        let read = with_index(index).unwrap().unwrap();
         assert_eq!(read, [names[1], "a.safetensors", "b.safetensors"]);
         for index in ["", "{}", r#"{"weight_map": {"x": "../../a"}}"#, r#"{"weight_map": {"x": ".."}}"#] {
-            let text: &'static str = index;
-            let error = weights(&Listed(names.clone(), Some(text))).unwrap_err();
+            let error = with_index(index).unwrap_err();
             assert!(error.message().contains("model.safetensors.index.json"), "{error}");
         }
     }
@@ -192,11 +205,14 @@ mod tests {
     }
 
     #[test]
-    fn what_an_incomplete_copy_lacks_is_named() {
-        let lacking = |names: &[&'static str], weights| missing(&Listed(names.to_vec(), None), weights).unwrap();
-        assert_eq!(lacking(&[], true), ["config.json", "model.safetensors"]);
-        assert_eq!(lacking(&["config.json"], false), Vec::<String>::new());
-        assert_eq!(lacking(&["config.json"], true), ["model.safetensors"]);
-        assert!(lacking(&["config.json", "pytorch_model.bin"], true).is_empty());
+    fn what_would_be_preferred_is_named_and_what_cannot_be_had_is_an_error() {
+        let wanted = |names: &[&'static str], scope| Checkpoint.wanted(&listed(names), scope);
+        let newer = wanted(&["config.json", "processor_config.json"], FetchScope::Configuration).unwrap();
+        assert_eq!(newer.if_there, ["preprocessor_config.json"]);
+        let bare = wanted(&["config.json", "pytorch_model.bin"], FetchScope::Everything).unwrap();
+        assert_eq!(bare.files, ["config.json", "pytorch_model.bin"]);
+        assert_eq!(bare.if_there, PREPROCESSORS);
+        let error = wanted(&["config.json", "tf_model.h5"], FetchScope::Everything).unwrap_err();
+        assert!(error.hint_text().unwrap().contains("tf_model.h5"), "{error}");
     }
 }

@@ -5,19 +5,19 @@ mod support;
 use std::fs;
 
 use imbed_core::{ErrorKind, FetchScope};
-use support::{CONFIG, Cache, RECIPE, name, published, server::sha256, weights};
+use support::{CONFIG, Cache, RECIPE, name, published, server::sha256, usual, weights};
 
 #[test]
 fn the_list_tells_complete_models_from_others() {
     let (server, cache) = (published(1000), Cache::new());
     let hub = cache.hub(&server);
-    assert!(hub.list().unwrap().is_empty());
+    assert!(hub.list(&usual()).unwrap().is_empty());
     hub.fetch(&name("org/model"), FetchScope::Configuration, &mut ()).unwrap();
-    let listed = hub.list().unwrap();
+    let listed = hub.list(&usual()).unwrap();
     assert_eq!((listed[0].name.as_str(), listed[0].revisions.as_slice()), ("org/model", &["main".to_owned()][..]));
     assert_eq!(listed[0].missing, ["model.safetensors"]);
     hub.pull(&name("org/model"), &mut ()).unwrap();
-    let listed = hub.list().unwrap();
+    let listed = hub.list(&usual()).unwrap();
     assert!(listed[0].missing.is_empty());
     assert_eq!(listed[0].bytes, (1000 + CONFIG.len() + RECIPE.len()) as u64);
     assert!(listed[0].last_used.is_some());
@@ -55,7 +55,7 @@ fn a_removed_model_leaves_nothing_and_its_neighbours_alone() {
     let removed = hub.remove(&name("org/model")).unwrap();
     assert!(removed.bytes >= 1000);
     assert!(!removed.folder.exists());
-    assert_eq!(hub.list().unwrap().len(), 1);
+    assert_eq!(hub.list(&usual()).unwrap().len(), 1);
     let error = hub.remove(&name("org/othr")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnknownModel);
     assert!(error.hint_text().unwrap().contains("did you mean org/other?"), "{error}");

@@ -9,6 +9,7 @@
 //! | `candle` (default) | local models in pure Rust, and the built-in model `imbed/tiny` |
 //! | `cuda`, `metal` | the same on NVIDIA and Apple GPUs |
 //! | `onnx` | any ONNX vision model, through ONNX Runtime |
+//! | `torch` | the checkpoints that candle runs, and `TorchScript` files, through libtorch |
 //! | `openai` | services over HTTP: infinity, vLLM, Jina, Voyage, Cohere |
 //!
 //! ```
@@ -48,3 +49,5 @@ use imbed_provider_candle as _;
 use imbed_provider_onnx as _;
 #[cfg(feature = "openai")]
 use imbed_provider_openai as _;
+#[cfg(feature = "torch")]
+use imbed_provider_torch as _;

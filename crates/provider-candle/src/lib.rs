@@ -5,14 +5,11 @@
 //! network.
 //!
 //! How a checkpoint becomes vectors, one module each:
-//! 1. `provider` answers the registry; `source` finds the checkpoint: a folder, a name in the hub's cache, or the built-in
-//!    one. `open_clip` tells those that `open_clip` publishes in the words of `transformers`.
-//! 2. `families` reads `config.json` into an `architecture`, one file per family (CLIP, `SigLIP`, `ViT`, `DINOv2`, …);
-//!    `descriptor` holds that and can be sent elsewhere. No weights are read so far, only the names of the tensors, and where
-//!    the weights are not downloaded yet, not even these.
-//! 3. On `instantiate`, `families` reads the tensors it wants from `weights` into a `model`, which is data alone.
-//!    `positions` (with `interpolate`) and `rotary` give each patch its place, once `per_size` of image.
-//! 4. `embedder` runs it: on the processor through `cpu`, in f32 with this crate's own kernels around candle's matrix
+//! 1. `provider` answers the registry. `imbed-vision` finds the checkpoint and reads its configuration, which `descriptor`
+//!    holds and which can be sent elsewhere.
+//! 2. On `instantiate`, `imbed-vision` reads the weights into a model, which is data alone, and `embedder` lays it out on the
+//!    `device`.
+//! 3. It runs there: on the processor through `cpu`, in f32 with this crate's own kernels around candle's matrix
 //!    product; on a GPU (features `cuda`, `metal`) through `tensors`, with candle's operations.
 //!
 //! On the CPU an image's vector has the same bits in every batch, at every place, with any number of threads.
@@ -27,23 +24,13 @@
 //! # Ok::<(), imbed_core::Error>(())
 //! ```
 
-mod activation;
-mod architecture;
 mod cpu;
 mod descriptor;
 mod device;
 mod embedder;
-mod families;
-mod interpolate;
 mod model;
-mod open_clip;
-mod per_size;
-mod positions;
 mod provider;
-mod rotary;
-mod source;
 mod tensors;
-mod weights;
 
 pub use provider::CandleProvider;
 

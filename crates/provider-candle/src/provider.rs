@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use imbed_core::{EmbedOptions, FetchProgress, FetchScope, ImageEmbedderDescriptor, ModelInfo, Provider, Result};
-
-use crate::{
-    descriptor::CandleDescriptor,
-    source::{BUILTIN, Source, USUAL},
+use imbed_core::{
+    EmbedOptions, FetchProgress, FetchScope, ImageEmbedderDescriptor, ModelInfo, Provider, Result, fetch::FileChoice,
 };
+use imbed_hub::Checkpoint;
+use imbed_vision::{
+    CheckpointDescription,
+    source::{self, ACCEPTS, BUILTIN, USUAL},
+};
+
+use crate::descriptor::CandleDescriptor;
 
 /// Local models in pure Rust; registered as `candle`, alias `transformers`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,18 +35,11 @@ impl Provider for CandleProvider {
     }
 
     fn models(&self) -> Vec<ModelInfo> {
-        let Ok(tiny) = CandleDescriptor::new(BUILTIN, &EmbedOptions::default()) else { return vec![] };
-        vec![ModelInfo {
-            name: BUILTIN.to_owned(),
-            dimensions: tiny.dimensions().size,
-            summary: "a small vision transformer inside the program: no files, no network, fast on any CPU".to_owned(),
-            builtin: true,
-        }]
+        CheckpointDescription::builtin_models()
     }
 
     fn accepts(&self) -> &'static str {
-        "a folder with config.json, preprocessor_config.json and model.safetensors, or a name on the Hugging Face hub \
-         (org/name[@revision])"
+        ACCEPTS
     }
 
     fn default_model(&self) -> Option<&str> {
@@ -54,7 +51,11 @@ impl Provider for CandleProvider {
     }
 
     fn fetch(&self, model: &str, _: &EmbedOptions, scope: FetchScope, progress: &mut dyn FetchProgress) -> Result<()> {
-        Source::fetch(model, scope, progress)
+        source::fetch(model, scope, progress)
+    }
+
+    fn hub_files(&self, _: &EmbedOptions) -> Result<Option<Arc<dyn FileChoice>>> {
+        Ok(Some(Arc::new(Checkpoint)))
     }
 
     fn image_embedder(&self, model: &str, options: &EmbedOptions) -> Result<Arc<dyn ImageEmbedderDescriptor>> {

@@ -2,27 +2,23 @@
 //!
 //! The GPU path; and, on the CPU, the plain account of the computation that the tests hold [`crate::cpu`] against.
 
-mod moved;
-
 use std::sync::Arc;
 
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::ops::{layer_norm, rms_norm, softmax_last_dim};
 use imbed_core::options::Pooling;
-
-use crate::{
-    activation::Activation,
-    architecture::{Architecture, MlpKind, NormKind, PositionShape, StemShape},
-    device,
-    model::{AttentionPool, Block, Conv, Linear, Mlp, Norm, Stem, VisionTransformer},
-    per_size::PerSize,
-    rotary::Rotary,
+use imbed_vision::{
+    Activation, Architecture, PerSize, Rotary, VisionTransformer,
+    architecture::{MlpKind, NormKind, PositionShape, StemShape},
+    model::{AttentionPool, Block, Conv, Linear, Mlp, Norm, Stem},
 };
+
+use crate::device;
 
 /// A model on a device.
 #[derive(Debug)]
 pub(crate) struct TensorModel {
-    model: VisionTransformer,
+    model: VisionTransformer<Tensor>,
     frames: PerSize<Frame>,
     device: Device,
     dtype: DType,
@@ -39,9 +35,9 @@ struct Frame {
 
 impl TensorModel {
     /// Moves the weights to `device` as `dtype`.
-    pub(crate) fn new(model: VisionTransformer, device: &Device, dtype: DType) -> Result<Self> {
-        let model = moved::to_device(model, device, dtype)?;
-        Ok(Self { model, frames: PerSize::new(), device: device.clone(), dtype })
+    pub(crate) fn new(model: VisionTransformer<Tensor>, device: &Device, dtype: DType) -> Result<Self> {
+        let model = model.try_map(|tensor| tensor.to_device(device)?.to_dtype(dtype)?.contiguous())?;
+        Ok(Self { model, frames: PerSize::default(), device: device.clone(), dtype })
     }
 
     /// The vectors, `[images * width]`, of normalised `pixels`, `[images, 3, height, width]`.
@@ -140,16 +136,16 @@ impl TensorModel {
     }
 }
 
-fn conv(x: &Tensor, conv: &Conv, stride: usize) -> Result<Tensor> {
+fn conv(x: &Tensor, conv: &Conv<Tensor>, stride: usize) -> Result<Tensor> {
     x.conv2d(&conv.weight, 1, stride, 1, 1)?.broadcast_add(&conv.bias.reshape((1, (), 1, 1))?)
 }
 
-fn linear(x: &Tensor, linear: &Linear) -> Result<Tensor> {
+fn linear(x: &Tensor, linear: &Linear<Tensor>) -> Result<Tensor> {
     let x = x.broadcast_matmul(&linear.weight.t()?)?;
     linear.bias.as_ref().map_or(Ok(x.clone()), |bias| x.broadcast_add(bias))
 }
 
-fn normed(x: &Tensor, norm: &Norm, shape: &Architecture) -> Result<Tensor> {
+fn normed(x: &Tensor, norm: &Norm<Tensor>, shape: &Architecture) -> Result<Tensor> {
     let (x, eps) = (x.contiguous()?, shape.norm_eps as f32);
     match (shape.norm, &norm.bias) {
         (NormKind::Layer, Some(bias)) => layer_norm(&x, &norm.weight, bias, eps),
@@ -159,7 +155,7 @@ fn normed(x: &Tensor, norm: &Norm, shape: &Architecture) -> Result<Tensor> {
 }
 
 /// `out(softmax(q k^T / sqrt(d)) v)` of `x`, `[images, tokens, hidden]`.
-fn attention(block: &Block, x: &Tensor, heads: usize, rotary: Option<&(Tensor, Tensor)>) -> Result<Tensor> {
+fn attention(block: &Block<Tensor>, x: &Tensor, heads: usize, rotary: Option<&(Tensor, Tensor)>) -> Result<Tensor> {
     let (images, tokens, hidden) = x.dims3()?;
     let size = hidden / heads;
     let qkv = linear(x, &block.qkv)?.reshape((images, tokens, 3, heads, size))?.permute((2, 0, 3, 1, 4))?;
@@ -184,7 +180,7 @@ fn turned(x: &Tensor, (cos, sin): &(Tensor, Tensor)) -> Result<Tensor> {
     Tensor::cat(&[first, second], D::Minus1)
 }
 
-fn mlp(mlp: &Mlp, x: &Tensor, shape: &Architecture) -> Result<Tensor> {
+fn mlp(mlp: &Mlp<Tensor>, x: &Tensor, shape: &Architecture) -> Result<Tensor> {
     let wide = linear(x, &mlp.fc1)?;
     let middle = match shape.mlp {
         MlpKind::Plain => activated(&wide, shape.activation)?,
@@ -198,7 +194,7 @@ fn mlp(mlp: &Mlp, x: &Tensor, shape: &Architecture) -> Result<Tensor> {
 }
 
 /// What the learnt query reads from `x`, `[images, tokens, hidden]`.
-fn attention_pool(pool: &AttentionPool, x: &Tensor, shape: &Architecture) -> Result<Tensor> {
+fn attention_pool(pool: &AttentionPool<Tensor>, x: &Tensor, shape: &Architecture) -> Result<Tensor> {
     let (images, tokens, hidden) = x.dims3()?;
     let (heads, size) = (shape.heads, shape.head_size());
     let kv = linear(x, &pool.kv)?.reshape((images, tokens, 2, heads, size))?.permute((2, 0, 3, 1, 4))?;
@@ -225,7 +221,7 @@ fn activated(x: &Tensor, activation: Activation) -> Result<Tensor> {
 }
 
 /// The head, in f32 at the end, and unit length where the model itself gives it.
-fn finished(shape: &Architecture, head: Option<&Linear>, pooled: &Tensor) -> Result<Tensor> {
+fn finished(shape: &Architecture, head: Option<&Linear<Tensor>>, pooled: &Tensor) -> Result<Tensor> {
     let mut x = pooled.contiguous()?;
     if let (Some(head), Some(shape)) = (head, shape.head) {
         x = linear(&x, head)?;
@@ -243,21 +239,19 @@ fn finished(shape: &Architecture, head: Option<&Linear>, pooled: &Tensor) -> Res
 
 #[cfg(test)]
 mod tests {
-    use imbed_core::{PixelBatch, options::Pooling, preprocess::Normalize};
+    use imbed_core::{EmbedOptions, PixelBatch, options::Pooling, preprocess::Normalize};
+    use imbed_vision::{CheckpointDescription, architecture::ImageShape, source::BUILTIN};
 
     use super::*;
-    use crate::{architecture::ImageShape, cpu::CpuModel, families, source::Source};
+    use crate::{cpu::CpuModel, model::with_tensors};
 
     const NORMALIZE: Normalize = Normalize { scale: 1.0 / 255.0, mean: [0.5, 0.4, 0.3], std: [0.2, 0.25, 0.3] };
 
     /// The vectors of both runners for five images of noise, and the width of each.
     fn both(model: &str, pooling: Option<Pooling>, dtype: DType) -> (Vec<f32>, Vec<f32>, usize) {
-        let source = Source::find(model).unwrap();
-        let load = || {
-            let weights = source.weights().unwrap();
-            let shape = families::describe(&source.config().unwrap(), &|name| weights.contains(name), pooling).unwrap();
-            families::load(&shape, weights).unwrap()
-        };
+        let options = EmbedOptions { pooling, ..Default::default() };
+        let described = CheckpointDescription::read(model, &options).unwrap();
+        let load = || with_tensors(described.load().unwrap()).unwrap();
         let shape = load().architecture;
         let ImageShape::Fixed(height, width) = shape.image else { panic!("images of any size") };
         let data = (0..5 * height * width * 3).map(|i: usize| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
@@ -289,7 +283,7 @@ mod tests {
         for name in ["clip", "clip-vision-f16", "clip-vision-bare", "vit", "vit-bf16-sharded"] {
             assert_close(&fixture(name), None, DType::F32, 1e-5);
         }
-        assert_close(crate::source::BUILTIN, None, DType::F32, 1e-5);
+        assert_close(BUILTIN, None, DType::F32, 1e-5);
         for pooling in [Pooling::Cls, Pooling::Mean, Pooling::Pooler] {
             assert_close(&fixture("vit"), Some(pooling), DType::F32, 1e-5);
         }
@@ -303,12 +297,8 @@ mod tests {
 
     #[test]
     fn both_resample_positions_and_read_every_grid_alike() {
-        let source = Source::find(&fixture("siglip2-naflex")).unwrap();
-        let load = || {
-            let weights = source.weights().unwrap();
-            let shape = families::describe(&source.config().unwrap(), &|name| weights.contains(name), None).unwrap();
-            families::load(&shape, weights).unwrap()
-        };
+        let described = CheckpointDescription::read(&fixture("siglip2-naflex"), &EmbedOptions::default()).unwrap();
+        let load = || with_tensors(described.load().unwrap()).unwrap();
         let plain = TensorModel::new(load(), &Device::Cpu, DType::F32).unwrap();
         let fast = CpuModel::new(load()).unwrap();
         for image in [(32, 32), (16, 64), (8, 8), (96, 8)] {

@@ -1,10 +1,10 @@
 //! One configured model, before ONNX Runtime is opened.
 
-use std::{collections::BTreeSet, fs::File, sync::Arc};
+use std::{collections::BTreeSet, fs::File, path::PathBuf, sync::Arc};
 
 use imbed_core::{
-    Capability, Device, EmbedOptions, Embedder, EmbeddingDimensions, Error, ErrorKind, ImageEmbedderDescriptor,
-    InputSpec, Requirements, Result, options::Dtype,
+    Capability, Device, EmbedOptions, Embedder, EmbeddingDimensions, Error, ErrorKind, FetchScope,
+    ImageEmbedderDescriptor, InputSpec, Requirements, Result, options::Dtype,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +23,8 @@ use crate::{
 
 /// A graph and the options to run it with.
 ///
-/// Serialised, it carries what was read from the file, so that restoring it touches none; the file must stand at the same
-/// path wherever it is instantiated.
+/// Serialised, it carries what was read from the file, so that restoring it touches none. Wherever it is instantiated, a file
+/// must stand at the same path, and a hub model's in that machine's cache.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct OnnxDescriptor {
     /// As the user named it.
@@ -37,8 +37,8 @@ pub(crate) struct OnnxDescriptor {
     input: InputSpec,
     /// Files beside the graph's that hold weights.
     external: BTreeSet<String>,
-    /// Size of all files.
-    weights_bytes: u64,
+    /// Size of all files, where they are here.
+    weights_bytes: Option<u64>,
 }
 
 impl OnnxDescriptor {
@@ -46,25 +46,26 @@ impl OnnxDescriptor {
     pub(crate) fn new(model: &str, options: &EmbedOptions) -> Result<Self> {
         let own = OnnxOptions::read(options)?;
         execution::check_request(own.execution, options.device)?;
-        let source = Source::find(model, own.variant)?;
-        let graph = Graph::open(source.path())?;
-        let named = |e: Error| e.context(source.path().display());
+        let source = Source::find(model, &own.files)?;
+        let located = source.locate(FetchScope::Configuration)?;
+        let graph = Graph::open(located.path())?;
+        let named = |e: Error| e.context(located.path().display());
 
-        let config = source.config("config.json")?;
+        let config = located.config()?;
         let embedding = output::find(&graph, &own, options.pooling).map_err(named)?;
         let (image, fillers) = input::choose(&graph, &embedding.name, &own).map_err(named)?;
         let output =
             output::describe(&graph, embedding, image.layout, &own, options.pooling, config.as_ref()).map_err(named)?;
         check_options(&output, options).map_err(named)?;
 
-        let preprocessor = source.config("preprocessor_config.json")?;
+        let preprocessor = located.preprocessor()?;
         let side = options.image_size.map(std::num::NonZeroU32::get);
         let recipe = recipe::choose(preprocessor.as_ref(), &own.recipe, side, &image).map_err(named)?;
 
-        let mut weights_bytes = 0;
-        for path in source.weights(&graph.external)? {
-            weights_bytes += path.metadata().map_err(|e| Error::io(path.display(), e))?.len();
-        }
+        let weights_bytes = match source.locate_if_whole()? {
+            Some(whole) => Some(size_of(&whole.weights(&graph.external)?)?),
+            None => None,
+        };
         Ok(Self {
             model: model.to_owned(),
             source,
@@ -89,9 +90,14 @@ impl OnnxDescriptor {
         let whole = (1..=1 << 20).contains(&restored.output.width)
             && restored.image.batch != Some(0)
             && restored.fillers.iter().all(Filler::is_plausible)
-            && matches!(restored.input, InputSpec::Pixels(_));
+            && matches!(restored.input, InputSpec::Pixels(_))
+            && restored.source.is_plausible();
         if whole { Ok(restored) } else { Err(broken("its numbers make no sense".to_owned())) }
     }
+}
+
+fn size_of(files: &[PathBuf]) -> Result<u64> {
+    files.iter().map(|path| Ok(path.metadata().map_err(|e| Error::io(path.display(), e))?.len())).sum()
 }
 
 fn check_options(output: &Output, options: &EmbedOptions) -> Result<()> {
@@ -135,7 +141,7 @@ impl ImageEmbedderDescriptor for OnnxDescriptor {
     }
 
     fn requirements(&self) -> Requirements {
-        Requirements { weights_bytes: Some(self.weights_bytes), bytes_per_image: None, macs_per_image: None }
+        Requirements { weights_bytes: self.weights_bytes, bytes_per_image: None, macs_per_image: None }
     }
 
     fn capability(&self) -> Capability {
@@ -154,7 +160,7 @@ impl ImageEmbedderDescriptor for OnnxDescriptor {
 
     fn weights_hash(&self) -> Result<Option<String>> {
         let mut hasher = blake3::Hasher::new();
-        for path in self.source.weights(&self.external)? {
+        for path in self.source.locate(FetchScope::Everything)?.weights(&self.external)? {
             let file = File::open(&path).map_err(|e| Error::io(path.display(), e))?;
             hasher.update_reader(file).map_err(|e| Error::io(path.display(), e))?;
         }
@@ -174,7 +180,8 @@ impl ImageEmbedderDescriptor for OnnxDescriptor {
         let tables = Tables::new(&recipe.normalize, self.image.element).ok_or_else(|| {
             Error::new(ErrorKind::Internal, format!("an image input of {} numbers", self.image.element))
         })?;
-        let path = self.source.path();
+        let located = self.source.locate(FetchScope::Everything)?;
+        let path = located.path();
         let graph = LoadedGraph::open(path, device, &own, &self.image, &self.fillers, &self.output)
             .map_err(|e| e.context(path.display()))?;
         let (input, output) = (self.image.clone(), self.output.clone());

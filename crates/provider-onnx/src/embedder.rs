@@ -11,7 +11,6 @@ use ort::{
 use crate::{
     input::ImageInput,
     output::Output,
-    pool::pool,
     session::{LoadedGraph, failed},
     tensor::{Tables, lay_out},
 };
@@ -73,7 +72,8 @@ impl OnnxEmbedder {
         let tensor = lay_out(images, height * width, room, layout, bgr, tables);
         let view = TensorRef::from_array_view((layout.shape(room, height, width), tensor.as_slice()));
         let image = SessionInputValue::from(view.map_err(|e| failed(&e))?);
-        self.graph.run(image, |values, shape| pool(values, shape, &self.output, out))
+        let Output { name, form, width, .. } = &self.output;
+        self.graph.run(image, |values, shape| form.read(name, values, shape, *width, out))
     }
 }
 

@@ -76,10 +76,15 @@ pub(crate) fn check_request(asked: Option<ExecutionProvider>, request: DeviceReq
         DeviceRequest::AnyOf(GpuFamily::Metal) => "metal",
         DeviceRequest::Exact(device) => device.family(),
     };
-    check_family(asked, family, &request)
+    check_family(asked, family, &request, ErrorKind::BadOption)
 }
 
-fn check_family(asked: Option<ExecutionProvider>, family: &str, device: &dyn fmt::Display) -> Result<()> {
+fn check_family(
+    asked: Option<ExecutionProvider>,
+    family: &str,
+    device: &dyn fmt::Display,
+    kind: ErrorKind,
+) -> Result<()> {
     if families(asked).contains(&family) {
         return Ok(());
     }
@@ -87,7 +92,7 @@ fn check_family(asked: Option<ExecutionProvider>, family: &str, device: &dyn fmt
         None => format!("the provider onnx does not run on {device}"),
         Some(asked) => format!("the execution provider {asked} does not run on the device {device}"),
     };
-    Err(Error::new(ErrorKind::BadOption, error).hint(if family == "metal" {
+    Err(Error::new(kind, error).hint(if family == "metal" {
         "for Apple's GPUs: --option execution_provider=coreml, and no device"
     } else {
         "leave the device away, or name the one that goes with it: cpu, or cuda for cuda and tensorrt"
@@ -101,7 +106,7 @@ pub(crate) fn register(
     options: &[(String, String)],
     device: Device,
 ) -> Result<SessionBuilder> {
-    check_family(asked, device.family(), &device)?;
+    check_family(asked, device.family(), &device, ErrorKind::Device)?;
     let provider = match (asked, device) {
         (Some(asked), _) => asked,
         (None, Device::Cuda(_)) => ExecutionProvider::Cuda,

@@ -1,17 +1,18 @@
 //! Any ONNX vision model as a provider of imbed, through [ONNX Runtime](https://onnxruntime.ai).
 //!
-//! Link the crate and the provider is there, under the name [`NAME`]. It reads one `.onnx` file, or a folder as the
-//! Hugging Face hub lays it out, with its `onnx/` files. ONNX Runtime itself is no part of the build: its shared library
+//! Link the crate and the provider is there, under the name [`NAME`]. It reads one `.onnx` file, a folder as the
+//! Hugging Face hub lays it out, with its `onnx/` files, or such a model by its name on the hub. ONNX Runtime itself is no part of the build: its shared library
 //! is opened when the first model is loaded, from the place that `ORT_DYLIB_PATH` names; see [`use_library`].
 //!
 //! How a file becomes vectors, one module each:
-//! 1. `provider` answers the registry, `options` reads the options that only this provider knows, `source` finds the file.
+//! 1. `provider` answers the registry, `options` reads the options that only this provider knows. `source` tells what the
+//!    user means by a model, `files` chooses among those of a folder or of the hub, and `located` is what was found.
 //! 2. `graph` reads what the file says about itself, through `protobuf`: inputs, outputs, and what depends on what. No
 //!    weights are read, and no ONNX Runtime is needed.
 //! 3. `output` decides which output is the embedding and `input` which input takes the image; `recipe` is the way from an
 //!    image to that input's pixels. `descriptor` holds all this and can be sent elsewhere.
 //! 4. On `instantiate`, `runtime` opens the library, `session` loads the graph on the `execution` provider that was asked
-//!    for, and `embedder` runs it: `tensor` lays the pixels out, `pool` makes one vector of an output.
+//!    for, and `embedder` runs it: `tensor` lays the pixels out.
 //!
 //! ONNX Runtime chooses kernels by the size of a batch, so the last bits of a vector depend on the batch it is in.
 //!
@@ -27,11 +28,12 @@
 mod descriptor;
 mod embedder;
 mod execution;
+mod files;
 mod graph;
 mod input;
+mod located;
 mod options;
 mod output;
-mod pool;
 mod protobuf;
 mod provider;
 mod recipe;

@@ -1,23 +1,31 @@
 //! The options that only this provider knows, typed.
 
-use std::{fmt, num::NonZeroUsize};
+use std::{
+    fmt,
+    num::NonZeroUsize,
+    path::{Component, Path},
+};
 
 use imbed_core::{
     EmbedOptions, Error, ErrorKind, Result,
-    image::Filter,
     options::{Dtype, OptionSpec},
-    preprocess::{ResizeTarget, Size},
+    preprocess::RecipeOptions,
 };
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
-use crate::{execution::ExecutionProvider, input::Layout};
+use crate::{execution::ExecutionProvider, files::OnnxFiles, input::Layout};
 
 /// Every option of this provider, in the order in which the docs list them.
 pub(crate) const SPECS: &[OptionSpec] = &[
     OptionSpec {
         name: "dtype",
         values: "f32 | f16 | q8 | int8 | uint8 | q4 | q4f16 | bnb4",
-        summary: "which of a folder's files: model.onnx, model_fp16.onnx, model_quantized.onnx, … (default f32)",
+        summary: "which of a model's files: model.onnx, model_fp16.onnx, model_quantized.onnx, … (default f32)",
+    },
+    OptionSpec {
+        name: "file",
+        values: "a name such as visual/model.onnx",
+        summary: "the .onnx file in a folder or on the hub, where its name is not one of those",
     },
     OptionSpec { name: "input", values: "a name", summary: "the graph's input that takes the image (default: found)" },
     OptionSpec {
@@ -38,36 +46,12 @@ pub(crate) const SPECS: &[OptionSpec] = &[
         values: "0, 1, 2, …",
         summary: "tokens before those of the patches, which pooling=mean leaves out (default: as config.json says)",
     },
-    OptionSpec {
-        name: "resize",
-        values: "N | HxW | none",
-        summary: "the length of the shorter side, or a height and width (default: preprocessor_config.json)",
-    },
-    OptionSpec {
-        name: "resample",
-        values: "nearest | box | bilinear | hamming | bicubic | lanczos",
-        summary: "the filter of the resize (default: preprocessor_config.json)",
-    },
-    OptionSpec {
-        name: "crop",
-        values: "N | HxW | none",
-        summary: "the size cut from the middle after the resize (default: preprocessor_config.json, or none)",
-    },
-    OptionSpec {
-        name: "mean",
-        values: "a number | R,G,B | imagenet | clip",
-        summary: "taken from each channel after rescale (default: preprocessor_config.json)",
-    },
-    OptionSpec {
-        name: "std",
-        values: "a number | R,G,B | imagenet | clip",
-        summary: "what each channel is divided by after that (default: preprocessor_config.json)",
-    },
-    OptionSpec {
-        name: "rescale",
-        values: "a number",
-        summary: "the factor on bytes from 0 to 255 (default: preprocessor_config.json, or 1/255)",
-    },
+    RecipeOptions::SPECS[0],
+    RecipeOptions::SPECS[1],
+    RecipeOptions::SPECS[2],
+    RecipeOptions::SPECS[3],
+    RecipeOptions::SPECS[4],
+    RecipeOptions::SPECS[5],
     OptionSpec {
         name: "execution_provider",
         values: "cpu | cuda | tensorrt | openvino | coreml | directml",
@@ -88,7 +72,7 @@ pub(crate) const SPECS: &[OptionSpec] = &[
 /// What [`SPECS`] lists, read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct OnnxOptions {
-    pub(crate) variant: Option<Variant>,
+    pub(crate) files: OnnxFiles,
     pub(crate) input: Option<String>,
     pub(crate) output: Option<String>,
     pub(crate) layout: Option<Layout>,
@@ -101,31 +85,9 @@ pub(crate) struct OnnxOptions {
     pub(crate) threads: Option<NonZeroUsize>,
 }
 
-/// Steps of the preprocessing that the user sets.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct RecipeOptions {
-    pub(crate) resize: Step<ResizeTarget>,
-    pub(crate) resample: Option<Filter>,
-    pub(crate) crop: Step<Size>,
-    pub(crate) mean: Option<[f64; 3]>,
-    pub(crate) std: Option<[f64; 3]>,
-    pub(crate) rescale: Option<f64>,
-}
-
-/// What the user says about a step that may be left out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Step<T> {
-    /// Nothing.
-    #[default]
-    Unsaid,
-    /// The word `none`.
-    Without,
-    /// Do it so.
-    With(T),
-}
-
 /// One of the files that a model is published as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Variant {
     F32,
     F16,
@@ -175,20 +137,21 @@ impl fmt::Display for Variant {
 impl OnnxOptions {
     /// Reads this provider's part of `options`.
     pub(crate) fn read(options: &EmbedOptions) -> Result<Self> {
-        let mut read = Self { variant: options.dtype.map(of_dtype).transpose()?, ..Self::default() };
-        for (name, value) in &options.extra {
-            let spec = SPECS.iter().find(|spec| spec.name == name).ok_or_else(|| unknown(name))?;
-            let text = as_text(value);
-            read.set(spec.name, &text).ok_or_else(|| wrong(spec, &text))?;
+        let mut read = Self::default();
+        read.files.variant = options.dtype.map(of_dtype).transpose()?;
+        options.read_extra(crate::NAME, SPECS, |name, text| read.set(name, text))?;
+        if let OnnxFiles { variant: Some(variant), file: Some(file) } = &read.files {
+            let message = format!("the file '{file}' is named, and dtype '{variant}' chooses another");
+            return Err(Error::new(ErrorKind::BadOption, message).hint("leave one of the two options away"));
         }
         Ok(read)
     }
 
     /// Sets the option `name`; `None` where `text` is nothing that it takes.
     fn set(&mut self, name: &str, text: &str) -> Option<()> {
-        let recipe = &mut self.recipe;
         match name {
-            "dtype" => self.variant = Some(variant(text)?),
+            "dtype" => self.files.variant = Some(variant(text)?),
+            "file" => self.files.file = Some(file(text)?),
             "input" => self.input = Some(not_empty(text)?),
             "output" => self.output = Some(not_empty(text)?),
             "layout" => self.layout = Some(Layout::parse(text)?),
@@ -201,28 +164,14 @@ impl OnnxOptions {
             }
             "embedding_width" => self.embedding_width = Some(text.parse().ok().filter(|width| *width > 0)?),
             "prefix_tokens" => self.prefix_tokens = Some(text.parse().ok()?),
-            "resize" => recipe.resize = step(text, resize_target)?,
-            "resample" => recipe.resample = Some(filter(text)?),
-            "crop" => recipe.crop = step(text, size)?,
-            "mean" => recipe.mean = Some(triple(text, &[("imagenet", IMAGENET_MEAN), ("clip", CLIP_MEAN)])?),
-            "std" => {
-                let std = triple(text, &[("imagenet", IMAGENET_STD), ("clip", CLIP_STD)])?;
-                recipe.std = Some((!std.contains(&0.0)).then_some(std)?);
-            }
-            "rescale" => recipe.rescale = Some(text.parse().ok().filter(|factor: &f64| factor.is_finite())?),
             "execution_provider" => self.execution = Some(ExecutionProvider::parse(text)?),
             "execution_options" => self.execution_options = pairs(text)?,
             "threads" => self.threads = Some(text.parse().ok()?),
-            _ => return None,
+            recipe => self.recipe.set(recipe, text)?,
         }
         Some(())
     }
 }
-
-const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406];
-const IMAGENET_STD: [f64; 3] = [0.229, 0.224, 0.225];
-const CLIP_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const CLIP_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 
 fn of_dtype(dtype: Dtype) -> Result<Variant> {
     match dtype {
@@ -230,26 +179,6 @@ fn of_dtype(dtype: Dtype) -> Result<Variant> {
         Dtype::F16 => Ok(Variant::F16),
         Dtype::Bf16 => Err(Error::new(ErrorKind::BadOption, "ONNX models are not published as bf16")
             .hint(format!("dtype takes {}", SPECS[0].values))),
-    }
-}
-
-fn unknown(name: &str) -> Error {
-    let known: Vec<&str> = SPECS.iter().map(|spec| spec.name).collect();
-    Error::new(ErrorKind::BadOption, format!("the provider onnx has no option '{name}'"))
-        .hint(format!("its own options: {}", known.join(", ")))
-}
-
-fn wrong(spec: &OptionSpec, text: &str) -> Error {
-    Error::new(ErrorKind::BadOption, format!("the option {} cannot be '{text}'", spec.name))
-        .hint(format!("{} takes {}: {}", spec.name, spec.values, spec.summary))
-}
-
-/// A value as it would be typed; `[0.5, 0.5, 0.5]` as `0.5,0.5,0.5`.
-fn as_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.trim().to_owned(),
-        Value::Array(items) => items.iter().map(as_text).collect::<Vec<_>>().join(","),
-        other => other.to_string(),
     }
 }
 
@@ -266,43 +195,11 @@ fn variant(text: &str) -> Option<Variant> {
     }
 }
 
-fn filter(text: &str) -> Option<Filter> {
-    Filter::ALL.into_iter().find(|filter| format!("{filter:?}").eq_ignore_ascii_case(text))
-}
-
-fn step<T>(text: &str, read: impl Fn(&str) -> Option<T>) -> Option<Step<T>> {
-    if text == "none" { Some(Step::Without) } else { read(text).map(Step::With) }
-}
-
-fn resize_target(text: &str) -> Option<ResizeTarget> {
-    match side(text) {
-        Some(edge) => Some(ResizeTarget::ShortestEdge(edge)),
-        None => size(text).map(ResizeTarget::Exact),
-    }
-}
-
-/// `224` or `224x224`, height first.
-fn size(text: &str) -> Option<Size> {
-    let (height, width) = text.split_once('x').unwrap_or((text, text));
-    Some(Size { height: side(height)?, width: side(width)? })
-}
-
-/// A side in pixels, within what `preprocessor_config.json` may ask for too.
-fn side(text: &str) -> Option<u32> {
-    text.parse().ok().filter(|side| (1..=16_384).contains(side))
-}
-
-fn triple(text: &str, words: &[(&str, [f64; 3])]) -> Option<[f64; 3]> {
-    if let Some((_, triple)) = words.iter().find(|(word, _)| *word == text) {
-        return Some(*triple);
-    }
-    let number = |text: &str| text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
-    let numbers = text.split(',').map(number).collect::<Option<Vec<f64>>>()?;
-    match numbers.as_slice() {
-        [one] => Some([*one; 3]),
-        [red, green, blue] => Some([*red, *green, *blue]),
-        _ => None,
-    }
+/// A graph's name below the model's folder.
+pub(crate) fn file(text: &str) -> Option<String> {
+    let path = Path::new(text);
+    let plain = path.components().all(|part| matches!(part, Component::Normal(_))) && !text.contains('\\');
+    (plain && path.extension().is_some_and(|e| e == "onnx")).then(|| text.to_owned())
 }
 
 fn pairs(text: &str) -> Option<Vec<(String, String)>> {
@@ -317,7 +214,11 @@ fn pairs(text: &str) -> Option<Vec<(String, String)>> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use imbed_core::options::OptionMap;
+    use imbed_core::{
+        image::Filter,
+        options::OptionMap,
+        preprocess::{Size, Step},
+    };
     use serde_json::json;
 
     use super::*;
@@ -333,16 +234,8 @@ pub(crate) mod tests {
 
     #[test]
     fn typed_values_are_read() {
-        assert_eq!(read("dtype", "q8").variant, Some(Variant::Q8));
-        assert_eq!(read("dtype", "fp16").variant, Some(Variant::F16));
-        assert_eq!(read("resize", "256").recipe.resize, Step::With(ResizeTarget::ShortestEdge(256)));
-        let exact = ResizeTarget::Exact(Size { height: 24, width: 40 });
-        assert_eq!(read("resize", "24x40").recipe.resize, Step::With(exact));
-        assert_eq!(read("resize", "none").recipe.resize, Step::Without);
-        assert_eq!(read("crop", "224").recipe.crop, Step::With(Size { height: 224, width: 224 }));
-        assert_eq!(read("mean", "0.5").recipe.mean, Some([0.5; 3]));
-        assert_eq!(read("mean", "1, 2,3").recipe.mean, Some([1.0, 2.0, 3.0]));
-        assert_eq!(read("std", "imagenet").recipe.std, Some(IMAGENET_STD));
+        assert_eq!(read("dtype", "q8").files.variant, Some(Variant::Q8));
+        assert_eq!(read("dtype", "fp16").files.variant, Some(Variant::F16));
         assert_eq!(read("resample", "lanczos").recipe.resample, Some(Filter::Lanczos));
         assert!(read("channels", "bgr").bgr);
         let pair = ("device_type".to_owned(), "GPU".to_owned());
@@ -361,18 +254,15 @@ pub(crate) mod tests {
     fn a_value_that_an_option_does_not_take_names_the_option_and_what_it_takes() {
         for (name, text) in [
             ("dtype", "bf16"),
+            ("file", "../model.onnx"),
+            ("file", "/model.onnx"),
+            ("file", "weights.bin"),
             ("layout", "chw"),
             ("channels", "grb"),
             ("embedding_width", "0"),
             ("prefix_tokens", "-1"),
             ("resize", "0"),
-            ("resize", "1x2x3"),
-            ("crop", "99999"),
-            ("mean", "1,2"),
-            ("mean", "nan"),
             ("std", "0"),
-            ("rescale", "1/255"),
-            ("resample", "cubic"),
             ("execution_provider", "npu"),
             ("execution_options", "device_type"),
             ("threads", "0"),
@@ -388,7 +278,7 @@ pub(crate) mod tests {
     #[test]
     fn every_option_that_is_listed_is_read() {
         for spec in SPECS {
-            let samples = ["1", "f32", "nchw", "rgb", "bicubic", "cpu", "key=value"];
+            let samples = ["1", "f32", "a.onnx", "nchw", "rgb", "bicubic", "cpu", "key=value"];
             let read = samples.iter().any(|text| OnnxOptions::default().set(spec.name, text).is_some());
             assert!(read, "{}", spec.name);
         }
@@ -396,9 +286,16 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_file_and_a_number_type_do_not_go_together() {
+        assert_eq!(read("file", "visual/model.onnx").files.file.as_deref(), Some("visual/model.onnx"));
+        let error = OnnxOptions::read(&options(&[("file", "a.onnx"), ("dtype", "f16")])).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BadOption);
+    }
+
+    #[test]
     fn the_common_number_types_choose_a_file_too() {
         let of = |dtype| OnnxOptions::read(&EmbedOptions { dtype: Some(dtype), ..Default::default() });
-        assert_eq!(of(Dtype::F16).unwrap().variant, Some(Variant::F16));
+        assert_eq!(of(Dtype::F16).unwrap().files.variant, Some(Variant::F16));
         assert_eq!(of(Dtype::Bf16).unwrap_err().kind(), ErrorKind::BadOption);
     }
 }

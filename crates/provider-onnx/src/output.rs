@@ -1,6 +1,10 @@
 //! Which output is the embedding, how it becomes one vector, and how wide that is.
 
-use imbed_core::{Error, ErrorKind, Result, options::Pooling};
+use imbed_core::{
+    Error, ErrorKind, Result,
+    options::Pooling,
+    readout::{Form, OUTPUTS, has_class_token, is_plausible_width, no_pooling, prefix_tokens, width_in_config},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -10,27 +14,9 @@ use crate::{
     options::OnnxOptions,
 };
 
-/// The projected vector of a model of images and texts.
-const IMAGE_EMBEDS: &str = "image_embeds";
-/// What a pooling head made of the tokens.
-const POOLER_OUTPUT: &str = "pooler_output";
-/// The tokens.
-const LAST_HIDDEN_STATE: &str = "last_hidden_state";
-
-/// Model types of `config.json` whose first token stands for the image.
-const CLASS_TOKEN: [&str; 9] = [
-    "clip",
-    "clip_vision_model",
-    "vit",
-    "deit",
-    "dinov2",
-    "dinov2_with_registers",
-    "dinov3_vit",
-    "vit_mae",
-    "chinese_clip",
-];
-/// Model types whose tokens are all patches.
-const PATCHES_ONLY: [&str; 5] = ["siglip", "siglip_vision_model", "siglip2", "swin", "swinv2"];
+const IMAGE_EMBEDS: &str = OUTPUTS[0];
+const POOLER_OUTPUT: &str = OUTPUTS[1];
+const LAST_HIDDEN_STATE: &str = OUTPUTS[2];
 
 /// The output that is the embedding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,22 +29,6 @@ pub(crate) struct Output {
     pub(crate) width: usize,
     /// What the option `pooling` may choose, the one in use first; empty where there is no choice.
     pub(crate) poolings: Vec<Pooling>,
-}
-
-/// What an output holds for each image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Form {
-    /// The vector, `[N, D]`, perhaps with further axes of length 1.
-    Vector,
-    /// Tokens, `[N, T, D]`, of which this one is the vector.
-    Token(usize),
-    /// Tokens, `[N, T, D]`, of which the mean over all but the first ones is the vector.
-    MeanAfter(usize),
-    /// A map, `[N, D, H, W]`, whose mean over the places is the vector.
-    MapChannelFirst,
-    /// A map, `[N, H, W, D]`, whose mean over the places is the vector.
-    MapChannelLast,
 }
 
 /// Finds the output that is the embedding, without its form.
@@ -138,12 +108,12 @@ fn form(
             }
             let used = match pooling {
                 Some(pooling) => pooling,
-                None if class_token(config) == Some(true) => Pooling::Cls,
-                None => return Err(no_pooling(info)),
+                None if has_class_token(config) == Some(true) => Pooling::Cls,
+                None => return Err(no_pooling(&info.to_string())),
             };
             let form = match used {
                 Pooling::Cls => Form::Token(0),
-                Pooling::Mean => Form::MeanAfter(prefix_tokens(info, options, config)?),
+                Pooling::Mean => Form::MeanAfter(prefix_tokens(&info.to_string(), options.prefix_tokens, config)?),
                 Pooling::Pooler => return Err(no_pooler(info)),
             };
             poolings.retain(|pooling| *pooling != used);
@@ -168,44 +138,9 @@ fn form(
     }
 }
 
-fn no_pooling(info: &TensorInfo) -> Error {
-    Error::new(
-        ErrorKind::Unsupported,
-        format!("the output {info} is tokens, and nothing says how they become a vector"),
-    )
-    .hint("say it as the model was trained: --pooling cls (the first token) or --pooling mean")
-}
-
 fn no_pooler(info: &TensorInfo) -> Error {
     Error::new(ErrorKind::BadOption, format!("the graph has no pooler_output, and '{}' is none", info.name))
         .hint("use --pooling cls or --pooling mean")
-}
-
-fn model_type(config: Option<&Value>) -> Option<&str> {
-    config?.get("model_type")?.as_str()
-}
-
-/// Whether the first token stands for the image, where the model's type tells.
-fn class_token(config: Option<&Value>) -> Option<bool> {
-    let kind = model_type(config)?;
-    if CLASS_TOKEN.contains(&kind) { Some(true) } else { PATCHES_ONLY.contains(&kind).then_some(false) }
-}
-
-/// Tokens before those of the patches.
-fn prefix_tokens(info: &TensorInfo, options: &OnnxOptions, config: Option<&Value>) -> Result<usize> {
-    if let Some(tokens) = options.prefix_tokens {
-        return Ok(tokens);
-    }
-    let registers = config.and_then(|c| c.get("num_register_tokens")?.as_u64()).unwrap_or(0);
-    match class_token(config) {
-        Some(true) => Ok(1 + registers as usize),
-        Some(false) => Ok(0),
-        None => {
-            let message = format!("nothing says how many of the tokens of {info} stand before those of the patches");
-            Err(Error::new(ErrorKind::Unsupported, message)
-                .hint("say it: --option prefix_tokens=1 with a class token, prefix_tokens=0 without"))
-        }
-    }
 }
 
 /// The graph's own width, the option's, or that of `config.json`.
@@ -216,16 +151,8 @@ fn width(info: &TensorInfo, stated: Option<usize>, asked: Option<usize>, config:
         let message = format!("embedding_width is {asked}, but the output is {info}");
         return Err(Error::new(ErrorKind::BadOption, message).hint("leave embedding_width away"));
     }
-    let number = |config: &Value, key: &str| config.get(key)?.as_u64().and_then(|n| usize::try_from(n).ok());
-    let from_config = || {
-        let config = config?;
-        let keys: &[&str] = if info.name == IMAGE_EMBEDS { &["projection_dim"] } else { &["hidden_size"] };
-        let parts = [Some(config), config.get("vision_config")];
-        parts.into_iter().flatten().find_map(|part| keys.iter().find_map(|key| number(part, key)))
-    };
-    // Vectors of more numbers than that would be somebody's mistake, and take absurd memory.
-    let plausible = |width: &usize| (1..=1 << 20).contains(width);
-    stated.or(asked).or_else(from_config).filter(plausible).ok_or_else(|| {
+    let from_config = || width_in_config(info.name == IMAGE_EMBEDS, config);
+    stated.or(asked).or_else(from_config).filter(|width| is_plausible_width(*width)).ok_or_else(|| {
         let message = format!("neither the output {info} nor config.json says how many numbers a vector has");
         Error::new(ErrorKind::Unsupported, message).hint("say it: --option embedding_width=N")
     })

@@ -2,9 +2,17 @@
 
 use std::sync::Arc;
 
-use imbed_core::{EmbedOptions, ImageEmbedderDescriptor, ModelInfo, Provider, Result, options::OptionSpec};
+use imbed_core::{
+    EmbedOptions, FetchProgress, FetchScope, ImageEmbedderDescriptor, ModelInfo, Provider, Result, fetch::FileChoice,
+    options::OptionSpec,
+};
 
-use crate::{descriptor::OnnxDescriptor, options::SPECS, source::ACCEPTS};
+use crate::{
+    descriptor::OnnxDescriptor,
+    execution,
+    options::{OnnxOptions, SPECS},
+    source::{ACCEPTS, Source},
+};
 
 /// ONNX vision models through ONNX Runtime; registered as `onnx`, alias `onnxruntime`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,6 +49,23 @@ impl Provider for OnnxProvider {
 
     fn default_model(&self) -> Option<&str> {
         None
+    }
+
+    fn fetch(
+        &self,
+        model: &str,
+        options: &EmbedOptions,
+        scope: FetchScope,
+        progress: &mut dyn FetchProgress,
+    ) -> Result<()> {
+        let own = OnnxOptions::read(options)?;
+        // What the options say of the device is wrong for every file, and needs none to be found.
+        execution::check_request(own.execution, options.device)?;
+        Source::fetch(model, &own.files, scope, progress)
+    }
+
+    fn hub_files(&self, options: &EmbedOptions) -> Result<Option<Arc<dyn FileChoice>>> {
+        Ok(Some(Arc::new(OnnxOptions::read(options)?.files)))
     }
 
     fn image_embedder(&self, model: &str, options: &EmbedOptions) -> Result<Arc<dyn ImageEmbedderDescriptor>> {

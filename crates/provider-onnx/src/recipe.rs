@@ -2,15 +2,11 @@
 
 use imbed_core::{
     Error, ErrorKind, Preprocess, Result,
-    preprocess::{Normalize, Resize, from_preprocessor_config},
+    preprocess::{Normalize, RecipeOptions},
 };
 use serde_json::Value;
 
-use crate::{
-    graph::Element,
-    input::ImageInput,
-    options::{RecipeOptions, Step},
-};
+use crate::{graph::Element, input::ImageInput};
 
 /// The recipe of `config`, a `preprocessor_config.json`, or of the options alone; never a guess.
 ///
@@ -21,10 +17,7 @@ pub(crate) fn choose(
     image_size: Option<u32>,
     input: &ImageInput,
 ) -> Result<Preprocess> {
-    let mut recipe = match config {
-        Some(config) => changed(from_preprocessor_config(config)?, options)?,
-        None => from_options(options, input.element)?,
-    };
+    let mut recipe = options.recipe(config, input.element != Element::U8)?;
     if input.element == Element::U8 {
         // Such a graph is given bytes and does the arithmetic itself.
         if options.mean.is_some() || options.std.is_some() || options.rescale.is_some() {
@@ -40,63 +33,6 @@ pub(crate) fn choose(
     }
     check_size(&recipe, input)?;
     Ok(recipe)
-}
-
-fn changed(mut recipe: Preprocess, options: &RecipeOptions) -> Result<Preprocess> {
-    match options.resize {
-        Step::Without => recipe.resize = None,
-        Step::With(target) => {
-            let filter = options.resample.or(recipe.resize.map(|resize| resize.filter));
-            recipe.resize = Some(Resize { target, filter: filter.ok_or_else(|| missing("resample"))? });
-        }
-        Step::Unsaid => {
-            if let (Some(filter), Some(resize)) = (options.resample, &mut recipe.resize) {
-                resize.filter = filter;
-            }
-        }
-    }
-    match options.crop {
-        Step::Unsaid => {}
-        Step::Without => recipe.center_crop = None,
-        Step::With(size) => recipe.center_crop = Some(size),
-    }
-    let normalize = &mut recipe.normalize;
-    normalize.mean = options.mean.unwrap_or(normalize.mean);
-    normalize.std = options.std.unwrap_or(normalize.std);
-    normalize.scale = options.rescale.unwrap_or(normalize.scale);
-    Ok(recipe)
-}
-
-fn from_options(options: &RecipeOptions, element: Element) -> Result<Preprocess> {
-    let resize = match options.resize {
-        Step::Unsaid => return Err(missing("resize")),
-        Step::Without => None,
-        Step::With(target) => Some(Resize { target, filter: options.resample.ok_or_else(|| missing("resample"))? }),
-    };
-    let center_crop = match options.crop {
-        Step::With(size) => Some(size),
-        Step::Unsaid | Step::Without => None,
-    };
-    let normalize = if element == Element::U8 {
-        Normalize::NONE
-    } else {
-        Normalize {
-            scale: options.rescale.unwrap_or(1.0 / 255.0),
-            mean: options.mean.ok_or_else(|| missing("mean"))?,
-            std: options.std.ok_or_else(|| missing("std"))?,
-        }
-    };
-    Ok(Preprocess { resize, center_crop, normalize })
-}
-
-fn missing(option: &str) -> Error {
-    let message = format!(
-        "there is no preprocessor_config.json beside the model or in the folder above, and no option '{option}'"
-    );
-    Error::new(ErrorKind::BadOption, message).hint(
-        "put the model's file there, or say how it was trained, such as --option resize=256 --option resample=bilinear \
-         --option crop=224 --option mean=imagenet --option std=imagenet",
-    )
 }
 
 /// The recipe must make what the graph takes.
@@ -127,7 +63,7 @@ fn check_size(recipe: &Preprocess, input: &ImageInput) -> Result<()> {
 mod tests {
     use imbed_core::{
         image::Filter,
-        preprocess::{ResizeTarget, Size},
+        preprocess::{ResizeTarget, Size, Step},
     };
     use serde_json::json;
 
@@ -151,39 +87,6 @@ mod tests {
 
     fn any(element: Element) -> ImageInput {
         input(element, None, None)
-    }
-
-    #[test]
-    fn options_alone_are_enough_when_they_are_complete() {
-        let recipe = choose(None, &full(), None, &input(Element::F32, Some(224), Some(224))).unwrap();
-        assert_eq!(recipe.to_string(), "RGB, shortest edge 256 bilinear, centre crop 224x224");
-        assert_eq!(recipe.normalize, Normalize { scale: 1.0 / 255.0, mean: [0.5; 3], std: [0.25; 3] });
-    }
-
-    #[test]
-    fn what_is_missing_is_named_and_never_guessed() {
-        for (name, options) in [
-            ("resize", RecipeOptions { resize: Step::Unsaid, ..full() }),
-            ("resample", RecipeOptions { resample: None, ..full() }),
-            ("mean", RecipeOptions { mean: None, ..full() }),
-            ("std", RecipeOptions { std: None, ..full() }),
-        ] {
-            let error = choose(None, &options, None, &any(Element::F32)).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::BadOption);
-            assert!(error.message().contains(&format!("'{name}'")), "{error}");
-        }
-    }
-
-    #[test]
-    fn options_change_the_models_own_recipe_step_by_step() {
-        let config = json!({ "image_processor_type": "CLIPImageProcessor" });
-        let options = RecipeOptions { resample: Some(Filter::Lanczos), mean: Some([0.0; 3]), ..Default::default() };
-        let recipe = choose(Some(&config), &options, None, &any(Element::F32)).unwrap();
-        assert_eq!(recipe.to_string(), "RGB, shortest edge 224 lanczos, centre crop 224x224");
-        assert_eq!(recipe.normalize.mean, [0.0; 3]);
-        assert_eq!(recipe.normalize.std, [0.268_629_54, 0.261_302_58, 0.275_777_11]);
-        let none = RecipeOptions { resize: Step::Without, ..Default::default() };
-        assert_eq!(choose(Some(&config), &none, None, &any(Element::F32)).unwrap().resize, None);
     }
 
     #[test]

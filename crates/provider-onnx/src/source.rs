@@ -1,132 +1,158 @@
-//! Where a model is: a file, or a folder with one of the hub's files in it; and the configuration beside it.
+//! What the user names as the model: a file, a folder, or a name on the hub.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Component, Path, PathBuf},
+use std::path::{Path, PathBuf};
+
+use imbed_core::{Error, ErrorKind, FetchProgress, FetchScope, Result};
+use imbed_hub::{Hub, ModelName};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    files::{Folder, OnnxFiles},
+    located::Located,
+    options::{self, Variant},
 };
 
-use imbed_core::{Error, ErrorKind, Result};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use crate::options::Variant;
-
 /// What may be passed as the model.
-pub(crate) const ACCEPTS: &str = "an .onnx file, or a folder with onnx/model.onnx or onnx/vision_model.onnx and \
-                                  preprocessor_config.json";
+pub(crate) const ACCEPTS: &str = "an .onnx file, a folder with onnx/model.onnx or onnx/vision_model.onnx and \
+                                  preprocessor_config.json, or the name of such a model on the Hugging Face hub \
+                                  (org/name[@revision])";
 
-/// Names without suffix and extension, the preferred first: of a model of images and texts, the part for images.
-const STEMS: [&str; 2] = ["vision_model", "model"];
-
-/// A model's file, by its absolute path without links.
+/// A model's whereabouts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Source {
-    path: PathBuf,
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Source {
+    /// A file, by its absolute path. Links in its folder are resolved; the file may be one, as in the hub's cache, and what
+    /// belongs to it is beside the link.
+    File(PathBuf),
+    /// On the hub, at one commit. Where its files are is each machine's own affair.
+    Hub {
+        /// `org/name`.
+        name: String,
+        /// Which means the same files everywhere.
+        commit: String,
+        /// The graph, by its name there.
+        file: String,
+        /// What the user asked for, by which the files are fetched elsewhere.
+        variant: Option<Variant>,
+    },
+}
+
+/// What the user may have meant by a model, before any file of it is chosen.
+enum Named {
+    File(PathBuf),
+    Folder(PathBuf),
+    Hub(ModelName),
 }
 
 impl Source {
-    /// Finds `model`; in a folder, the file of this variant.
-    pub(crate) fn find(model: &str, variant: Option<Variant>) -> Result<Self> {
-        let path = Path::new(model);
-        let file = if path.is_file() {
-            if let Some(variant) = variant {
-                let message = format!("dtype '{variant}' chooses a file, but '{model}' is one already");
-                return Err(Error::new(ErrorKind::BadOption, message)
-                    .hint("leave dtype away, or name the folder that the file is in"));
-            }
-            path.to_owned()
-        } else if path.is_dir() {
-            in_folder(path, variant)?
-        } else {
-            let beside = std::env::current_dir().map(|dir| format!(" in {}", dir.display())).unwrap_or_default();
-            let place = if path.is_absolute() { String::new() } else { beside };
-            let message = format!("there is no model '{model}': no file and no folder{place} has that name");
-            return Err(Error::new(ErrorKind::UnknownModel, message)
-                .hint(format!("give {ACCEPTS}; names on the Hugging Face hub are not downloaded")));
+    /// Finds `model` on this machine: a file's or folder's path, or a name on the hub that is in the cache.
+    pub(crate) fn find(model: &str, choice: &OnnxFiles) -> Result<Self> {
+        let in_folder = |folder: &Path, file: &str| -> Result<PathBuf> {
+            Ok(folder.canonicalize().map_err(|e| Error::io(folder.display(), e))?.join(file))
         };
-        Ok(Self { path: file.canonicalize().map_err(|e| Error::io(file.display(), e))? })
-    }
-
-    /// The model's file.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// `name` beside the file, or in the folder above it.
-    pub(crate) fn config(&self, name: &str) -> Result<Option<Value>> {
-        let folders = self.path.ancestors().skip(1).take(2);
-        let Some(path) = folders.map(|folder| folder.join(name)).find(|path| path.is_file()) else { return Ok(None) };
-        let text = fs::read_to_string(&path).map_err(|e| Error::io(path.display(), e))?;
-        let json = serde_json::from_str(&text)
-            .map_err(|e| Error::new(ErrorKind::Model, format!("{}: not valid JSON: {e}", path.display())).source(e))?;
-        Ok(Some(json))
-    }
-
-    /// The files that hold weights: the model's own, and `external` ones beside it.
-    pub(crate) fn weights(&self, external: &BTreeSet<String>) -> Result<Vec<PathBuf>> {
-        let mut files = vec![self.path.clone()];
-        for name in external {
-            // A plain name or a path below: a model must not reach outside its folder.
-            let below =
-                Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-            let path = self.path.with_file_name(name);
-            if !below || !path.is_file() {
-                let message = format!("{}: its weights are in '{name}', which is not beside it", self.path.display());
-                return Err(Error::new(ErrorKind::Model, message).hint("fetch that file too, into the same folder"));
+        Ok(match named(model, choice)? {
+            Named::File(path) => {
+                let whole = std::path::absolute(&path).map_err(|e| Error::io(model, e))?;
+                let (Some(folder), Some(name)) = (whole.parent(), whole.file_name().and_then(|name| name.to_str()))
+                else {
+                    return Err(Error::new(ErrorKind::UnknownModel, format!("'{model}' is not a file's name")));
+                };
+                Self::File(in_folder(folder, name)?)
             }
-            files.push(path);
+            Named::Folder(folder) => {
+                let graph = choice.graph(&Folder(&folder)).map_err(|e| e.context(folder.display()))?;
+                Self::File(in_folder(&folder, &graph)?)
+            }
+            Named::Hub(name) => {
+                let found = hub(choice)?.local(&name, FetchScope::Configuration)?;
+                let file = choice.graph(&Folder(&found.folder)).map_err(|e| e.context(&name))?;
+                let variant = choice.variant;
+                Self::Hub { name: name.repo().to_owned(), commit: found.commit, file, variant }
+            }
+        })
+    }
+
+    /// Downloads what `scope` needs of `model`, if it is a name on the hub and not here yet.
+    pub(crate) fn fetch(
+        model: &str,
+        choice: &OnnxFiles,
+        scope: FetchScope,
+        progress: &mut dyn FetchProgress,
+    ) -> Result<()> {
+        if let Named::Hub(name) = named(model, choice)? {
+            hub(choice)?.fetch(&name, scope, progress)?;
         }
-        Ok(files)
+        Ok(())
+    }
+
+    /// Whether it could have been made here: a file on the hub is below the model's folder.
+    pub(crate) fn is_plausible(&self) -> bool {
+        match self {
+            Self::File(path) => path.is_absolute(),
+            Self::Hub { file, .. } => options::file(file).is_some(),
+        }
+    }
+
+    /// The graph on this machine, with as much beside it as `scope` needs.
+    pub(crate) fn locate(&self, scope: FetchScope) -> Result<Located> {
+        match self {
+            Self::File(path) => Ok(Located::new(path.clone())),
+            Self::Hub { name, commit, file, variant } => {
+                let choice = OnnxFiles { variant: *variant, file: Some(file.clone()) };
+                let found = hub(&choice)?.local(&ModelName::new(name)?.at(commit)?, scope)?;
+                Ok(Located::new(found.folder.join(file)))
+            }
+        }
+    }
+
+    /// The same, or `None` where the graph is here and weights of it in other files are not.
+    pub(crate) fn locate_if_whole(&self) -> Result<Option<Located>> {
+        match self {
+            Self::File(_) => self.locate(FetchScope::Everything).map(Some),
+            // Whatever else is wrong is said when they are needed.
+            Self::Hub { .. } => Ok(self.locate(FetchScope::Everything).ok()),
+        }
     }
 }
 
-/// The file of this variant in `folder` or its `onnx/`, or the only `.onnx` file.
-fn in_folder(folder: &Path, variant: Option<Variant>) -> Result<PathBuf> {
-    let places = [folder.join("onnx"), folder.to_owned()];
-    let suffix = variant.unwrap_or(Variant::F32).suffix();
-    for place in &places {
-        for stem in STEMS {
-            let path = place.join(format!("{stem}{suffix}.onnx"));
-            if path.is_file() {
-                return Ok(path);
-            }
-        }
-    }
-    let mut files: Vec<PathBuf> = places.iter().flat_map(|place| onnx_files(place)).collect();
-    files.sort_unstable();
-    if let ([only], None) = (files.as_slice(), variant) {
-        return Ok(only.clone());
-    }
-    let wanted = format!("model{suffix}.onnx or vision_model{suffix}.onnx");
-    let error =
-        Error::new(ErrorKind::UnknownModel, format!("{} has no {wanted}, nor has its onnx folder", folder.display()));
-    if files.is_empty() {
-        return Err(error.hint(format!("give {ACCEPTS}")));
-    }
-    let there = |variant: &Variant| {
-        let name = |stem: &str| format!("{stem}{}.onnx", variant.suffix());
-        STEMS.iter().any(|stem| files.iter().any(|file| file.file_name().is_some_and(|f| f == name(stem).as_str())))
-    };
-    let variants: Vec<String> = Variant::ALL.iter().filter(|v| there(v)).map(ToString::to_string).collect();
-    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-    Err(error.hint(if variants.is_empty() {
-        format!("name one of its files: {}", names.join(", "))
-    } else {
-        format!("it has dtype {}", variants.join(", "))
-    }))
+fn hub(choice: &OnnxFiles) -> Result<Hub> {
+    Ok(Hub::from_env()?.choosing(std::sync::Arc::new(choice.clone())))
 }
 
-fn onnx_files(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let paths = entries.flatten().map(|entry| entry.path());
-    paths.filter(|path| path.extension().is_some_and(|e| e == "onnx") && path.is_file()).collect()
+/// Tells an existing path and a name on the hub apart, in this order.
+fn named(model: &str, choice: &OnnxFiles) -> Result<Named> {
+    let path = Path::new(model);
+    if path.is_file() {
+        let option = match choice {
+            OnnxFiles { variant: Some(variant), .. } => format!("dtype '{variant}'"),
+            OnnxFiles { file: Some(file), .. } => format!("file '{file}'"),
+            OnnxFiles { variant: None, file: None } => return Ok(Named::File(path.to_owned())),
+        };
+        let message = format!("{option} chooses a file, but '{model}' is one already");
+        return Err(Error::new(ErrorKind::BadOption, message)
+            .hint("leave the option away, or name the folder that the file is in"));
+    }
+    if path.is_dir() {
+        return Ok(Named::Folder(path.to_owned()));
+    }
+    let is_path = imbed_hub::looks_like_path(model);
+    if !is_path && let Ok(name) = ModelName::parse(model) {
+        return Ok(Named::Hub(name));
+    }
+    let beside = std::env::current_dir().map(|dir| format!(" in {}", dir.display())).unwrap_or_default();
+    let place = if path.is_absolute() { String::new() } else { beside };
+    let or_name = if is_path { "" } else { ", and it is no name on the hub" };
+    let message = format!("there is no model '{model}': no file and no folder{place} has that name{or_name}");
+    Err(Error::new(ErrorKind::UnknownModel, message).hint(format!("give {ACCEPTS}")))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    const PLAIN: OnnxFiles = OnnxFiles { variant: None, file: None };
 
     /// A folder with these files, all empty.
     fn folder(files: &[&str]) -> tempfile::TempDir {
@@ -139,68 +165,60 @@ mod tests {
         folder
     }
 
-    fn found(folder: &tempfile::TempDir, variant: Option<Variant>) -> Result<String> {
-        let source = Source::find(folder.path().to_str().unwrap(), variant)?;
-        let root = folder.path().canonicalize().unwrap();
-        Ok(source.path().strip_prefix(root).unwrap().display().to_string())
+    fn found(path: &Path, choice: &OnnxFiles) -> Result<PathBuf> {
+        Ok(Source::find(path.to_str().unwrap(), choice)?.locate(FetchScope::Everything)?.path().to_owned())
     }
 
     #[test]
-    fn the_part_for_images_comes_before_the_whole_and_the_hubs_folder_before_the_top() {
-        let all = folder(&["model.onnx", "onnx/model.onnx", "onnx/vision_model.onnx", "onnx/model_quantized.onnx"]);
-        assert_eq!(found(&all, None).unwrap(), "onnx/vision_model.onnx");
-        assert_eq!(found(&all, Some(Variant::Q8)).unwrap(), "onnx/model_quantized.onnx");
-        assert_eq!(found(&folder(&["model.onnx"]), None).unwrap(), "model.onnx");
+    fn a_folder_is_searched_as_a_model_on_the_hub_is() {
+        let all = folder(&["onnx/model.onnx", "onnx/vision_model.onnx", "onnx/model_quantized.onnx", "sub/b.onnx"]);
+        let root = all.path().canonicalize().unwrap();
+        assert_eq!(found(all.path(), &PLAIN).unwrap(), root.join("onnx/vision_model.onnx"));
+        let q8 = OnnxFiles { variant: Some(Variant::Q8), file: None };
+        assert_eq!(found(all.path(), &q8).unwrap(), root.join("onnx/model_quantized.onnx"));
+        let named = OnnxFiles { variant: None, file: Some("sub/b.onnx".to_owned()) };
+        assert_eq!(found(all.path(), &named).unwrap(), root.join("sub/b.onnx"));
+        let q4 = OnnxFiles { variant: Some(Variant::Q4), file: None };
+        let error = found(all.path(), &q4).unwrap_err();
+        assert!(error.message().contains(&*all.path().to_string_lossy()), "{error}");
+        assert_eq!(error.hint_text().unwrap(), "it has dtype f32, q8");
     }
 
     #[test]
-    fn a_single_file_is_taken_by_any_name_but_not_for_another_variant() {
-        let one = folder(&["resnet50.onnx", "readme.txt"]);
-        assert_eq!(found(&one, None).unwrap(), "resnet50.onnx");
-        assert_eq!(found(&one, Some(Variant::F16)).unwrap_err().kind(), ErrorKind::UnknownModel);
-    }
-
-    #[test]
-    fn a_variant_that_is_missing_is_an_error_that_lists_those_that_are_there() {
-        let some = folder(&["onnx/model_fp16.onnx", "onnx/model_q4.onnx"]);
-        for variant in [None, Some(Variant::Q8)] {
-            let error = found(&some, variant).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::UnknownModel);
-            assert_eq!(error.hint_text().unwrap(), "it has dtype f16, q4");
-        }
-        let others = found(&folder(&["a.onnx", "b.onnx"]), None).unwrap_err();
-        assert!(others.hint_text().unwrap().contains("a.onnx"), "{others}");
-    }
-
-    #[test]
-    fn a_variant_of_a_file_is_refused() {
+    fn a_choice_among_the_files_of_a_file_is_refused() {
         let one = folder(&["model.onnx"]);
         let path = one.path().join("model.onnx");
-        let error = Source::find(path.to_str().unwrap(), Some(Variant::F16)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::BadOption);
+        for choice in [
+            OnnxFiles { variant: Some(Variant::F16), file: None },
+            OnnxFiles { variant: None, file: Some("model.onnx".to_owned()) },
+        ] {
+            assert_eq!(found(&path, &choice).unwrap_err().kind(), ErrorKind::BadOption);
+        }
+        assert_eq!(found(&path, &PLAIN).unwrap(), path.canonicalize().unwrap());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_belongs_to_a_file_that_is_a_link_is_beside_the_link() {
+        let cache = folder(&["blobs/1234", "snapshots/onnx/model.onnx_data"]);
+        let link = cache.path().join("snapshots/onnx/model.onnx");
+        std::os::unix::fs::symlink("../../blobs/1234", &link).unwrap();
+        for path in [cache.path().join("snapshots"), link.clone()] {
+            let located = Located::new(found(&path, &PLAIN).unwrap());
+            assert_eq!(located.weights(&["model.onnx_data".to_owned()].into()).unwrap().len(), 2, "{path:?}");
+        }
     }
 
     #[test]
-    fn configuration_is_read_beside_the_file_or_one_folder_above() {
-        let hub = folder(&["onnx/model.onnx"]);
-        let source = Source::find(hub.path().to_str().unwrap(), None).unwrap();
-        assert_eq!(source.config("config.json").unwrap(), None);
-        fs::write(hub.path().join("config.json"), r#"{"above": 1}"#).unwrap();
-        assert_eq!(source.config("config.json").unwrap().unwrap()["above"], 1);
-        fs::write(hub.path().join("onnx/config.json"), r#"{"beside": 1}"#).unwrap();
-        assert_eq!(source.config("config.json").unwrap().unwrap()["beside"], 1);
-        fs::write(hub.path().join("onnx/config.json"), "{").unwrap();
-        assert!(source.config("config.json").unwrap_err().message().contains("config.json"));
-    }
-
-    #[test]
-    fn weights_outside_the_file_must_be_beside_it() {
-        let model = folder(&["model.onnx", "model.onnx_data"]);
-        let source = Source::find(model.path().to_str().unwrap(), None).unwrap();
-        let weights = |name: &str| source.weights(&BTreeSet::from([name.to_owned()]));
-        assert_eq!(weights("model.onnx_data").unwrap().len(), 2);
-        for name in ["other_data", "../model.onnx_data", "/etc/hostname"] {
-            assert!(weights(name).unwrap_err().message().contains(name), "{name}");
+    fn a_path_that_exists_wins_over_a_name_on_the_hub() {
+        assert!(matches!(named("src/files.rs", &PLAIN).unwrap(), Named::File(_)));
+        assert!(matches!(named("tests/fixtures", &PLAIN).unwrap(), Named::Folder(_)));
+        assert!(matches!(named("src/nothing", &PLAIN).unwrap(), Named::Hub(_)));
+        assert!(matches!(named("hf://src/files.rs", &PLAIN), Ok(Named::Hub(_))));
+        for model in ["nothing", "./nothing", "a/b/c"] {
+            let error = Source::find(model, &PLAIN).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::UnknownModel);
+            assert!(error.hint_text().unwrap().contains("org/name"), "{error}");
         }
     }
 }

@@ -26,8 +26,8 @@ fn an_execution_provider_that_the_library_lacks_is_an_error_and_never_the_proces
 fn a_device_that_the_execution_provider_does_not_use_is_refused() {
     runtime();
     let cuda = describe("clip", &[("execution_provider", "cuda")]);
-    assert_eq!(cuda.instantiate(Device::Cpu).unwrap_err().kind(), ErrorKind::BadOption);
-    assert_eq!(describe("clip", &[]).instantiate(Device::Metal(0)).unwrap_err().kind(), ErrorKind::BadOption);
+    assert_eq!(cuda.instantiate(Device::Cpu).unwrap_err().kind(), ErrorKind::Device);
+    assert_eq!(describe("clip", &[]).instantiate(Device::Metal(0)).unwrap_err().kind(), ErrorKind::Device);
 }
 
 #[test]

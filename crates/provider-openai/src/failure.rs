@@ -24,6 +24,8 @@ pub(crate) enum Failure {
         wait: Option<Duration>,
         /// The service has too much to do: fewer requests at once.
         overloaded: bool,
+        /// The service is there; without it, no other request would fare better.
+        reached: bool,
     },
     /// The service refuses the request's content, perhaps one image of several.
     Refused(Error),
@@ -41,6 +43,7 @@ impl Failure {
             error: error(kind),
             wait: wait(headers, asked.reset_header, SystemTime::now()),
             overloaded,
+            reached: true,
         };
         match code {
             429 => temporary(ErrorKind::RateLimited, true),
@@ -87,7 +90,7 @@ impl Failure {
         } else {
             "is the service running, and is base_url right?"
         });
-        Self::Temporary { error: made, wait: None, overloaded: error.is_timeout() }
+        Self::Temporary { error: made, wait: None, overloaded: error.is_timeout(), reached: !error.is_connect() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Asking one service for vectors: how many at once, how often again, and which image is at fault.
 //!
-//! All of it is here and nothing is left to the engine: an error that leaves this module is for good. What is retried, and
-//! when, hangs on HTTP, and whoever sits above would only multiply it.
+//! All of it is here and nothing is left to the engine. What is retried, and when, hangs on HTTP, and whoever sits above would
+//! only multiply it: an error of a whole call is for good, and what may pass is the error of the rows that it befell.
 
 use std::sync::{
     Arc,
@@ -51,8 +51,9 @@ pub(crate) struct Counters {
 }
 
 impl Service {
-    /// One vector per image, or why there is none. `Err` where the service or the request as a whole is at fault.
+    /// One vector per image, or why there is none. `Err` for what every other request would meet too.
     ///
+    /// A request that the service, though it is there, does not answer in all tries costs its images: their error is temporary.
     /// A request that is refused for its content is halved until the images at fault are alone. One permit covers all of
     /// that and all tries: a service in trouble is never asked for more than before.
     pub(crate) async fn embed(&self, images: &[EncodedImage]) -> Result<Vec<Result<Vec<f32>>>> {
@@ -68,7 +69,11 @@ impl Service {
                     parts.extend([second, first]);
                 }
                 Err(Failure::Refused(error)) => vectors.push(Err(error)),
-                Err(Failure::Temporary { error, .. } | Failure::Final(error)) => return Err(error),
+                Err(Failure::Temporary { error, .. }) => {
+                    let error = error.temporary(true);
+                    vectors.extend(part.iter().map(|_| Err(error.clone())));
+                }
+                Err(Failure::Final(error)) => return Err(error),
             }
         }
         Ok(vectors)
@@ -111,8 +116,8 @@ impl Service {
                 }
                 Err(failure) => failure,
             };
-            let (error, wait, overloaded) = match failure {
-                Failure::Temporary { error, wait, overloaded } => (error, wait, overloaded),
+            let (error, wait, overloaded, reached) = match failure {
+                Failure::Temporary { error, wait, overloaded, reached } => (error, wait, overloaded, reached),
                 other => return Err(other),
             };
             if overloaded {
@@ -120,7 +125,12 @@ impl Service {
             }
             failures += 1;
             if failures > self.max_retries {
-                return Err(Failure::Final(tried(error, failures)));
+                let error = tried(error, failures);
+                return Err(if reached {
+                    Failure::Temporary { error, wait, overloaded, reached }
+                } else {
+                    Failure::Final(error)
+                });
             }
             let delay = delay(failures, wait);
             if let Some(wait) = wait {

@@ -22,7 +22,7 @@ use imbed::{
 use super::{print, print_json};
 use crate::{
     args::{EmbedArgs, ImageArgs},
-    download::{Downloads, Waits},
+    download::Downloads,
     exit::{Blame, Failure, Outcome, Success},
     interrupt,
     progress::Progress,
@@ -36,8 +36,9 @@ pub(crate) fn run(args: &EmbedArgs) -> Outcome {
     let session = session(args)?;
     let request = request(args);
     // Its configuration is enough to plan with, so a mistake elsewhere is found before a large download.
-    let mut waits = Waits::new(args.messages.quiet);
-    session.fetch(&request, FetchScope::Configuration, &mut waits).fetched()?;
+    let mut downloads = Downloads::of_configuration(args.messages.quiet, args.messages.json);
+    session.fetch(&request, FetchScope::Configuration, &mut downloads).fetched()?;
+    drop(downloads);
     let mut resolved = session.resolve(&request).usage()?;
     check_errors_column(args, resolved.descriptor.options().on_error).usage()?;
     let source = Source::open(&args.inputs, &args.input).usage()?;

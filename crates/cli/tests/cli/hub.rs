@@ -198,6 +198,23 @@ fn what_the_hub_refuses_has_an_exit_code_and_a_next_step_and_no_secret_is_printe
 }
 
 #[test]
+fn a_provider_says_which_files_are_pulled() {
+    let (folder, server) = (Folder::new(), hub_with("org/clip"));
+    let pull = |args: &[&str], code: i32| {
+        let args = [&["models", "pull", "org/clip"], args].concat();
+        let assert = online(&folder, &server, &args).assert().code(code);
+        (stdout(&assert), stderr(&assert))
+    };
+    let (_, unknown) = pull(&["--provider", "nobody"], 2);
+    assert!(unknown.contains("'nobody'") && unknown.contains("candle"), "{unknown}");
+    let (_, wrong) = pull(&["--option", "nothing=1"], 2);
+    assert!(wrong.contains("'nothing'"), "{wrong}");
+    assert!(server.take_seen().is_empty());
+    let (said, _) = pull(&["--provider", "candle", "--dtype", "f32"], 0);
+    assert!(said.contains("3 files"), "{said}");
+}
+
+#[test]
 fn two_processes_download_each_file_once() {
     let (folder, server) = (Folder::new(), hub_with("org/clip"));
     server.fault("model.safetensors", true, 1, What::Slow(Duration::from_millis(700)));

@@ -1,4 +1,5 @@
-//! Finding what a failing batch fails on: too many images for the memory, or one image that the model cannot take.
+//! Finding what a failing batch fails on: too many images for the memory, one image that the model cannot take, or a service
+//! that had no answer this time.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -7,9 +8,13 @@ use imbed_core::{Error, ErrorKind, Result};
 use super::{Worker, call::Outcome};
 use crate::batch::Images;
 
+/// So many batches in a row that fail for a passing reason are no passing trouble.
+const MOST_IN_A_ROW: usize = 32;
+
 /// Embeds `images`, in halves where memory runs out, and row by row around an image that makes the model fail.
 ///
-/// `Err` where the failure is not one image's: the device, a broken promise, or a model that fails on every image.
+/// `Err` where the failure is not these images': the device, a broken promise, a model that fails on every image, or a
+/// service that gives nothing at all.
 pub(super) fn embed_isolating(worker: &Worker<'_>, images: &Images) -> Result<Outcome> {
     let mut outcome = Outcome { values: Vec::new(), failed: Vec::new() };
     let mut start = 0;
@@ -18,13 +23,24 @@ pub(super) fn embed_isolating(worker: &Worker<'_>, images: &Images) -> Result<Ou
         embed_range(worker, images, start..start + rows, &mut outcome)?;
         start += rows;
     }
-    let all_failed = outcome.failed.iter().all(Option::is_some);
-    let proven = worker.metrics.snapshot().embedded > 0;
-    if all_failed && (images.len() > 1 || !proven) {
-        if let Some(Some(error)) = outcome.failed.into_iter().next() {
-            return Err(error);
-        }
+    if outcome.failed.iter().any(Option::is_none) {
+        worker.failed_in_a_row.store(0, Relaxed);
+        return Ok(outcome);
+    }
+    let Some(first) = outcome.failed.iter().flatten().next() else {
         return Err(Error::new(ErrorKind::Internal, "a batch without images reached the model"));
+    };
+    let proven = worker.metrics.snapshot().embedded > 0;
+    let Some(passing) = outcome.failed.iter().flatten().find(|error| error.is_temporary()) else {
+        return if !proven || images.len() > 1 { Err(first.clone()) } else { Ok(outcome) };
+    };
+    // What has nothing to do with the images says nothing of the model either, unless nothing else is heard of it.
+    let in_a_row = worker.failed_in_a_row.fetch_add(1, Relaxed) + 1;
+    if !proven {
+        return Err(passing.clone());
+    }
+    if in_a_row >= MOST_IN_A_ROW {
+        return Err(passing.clone().context(format!("no vector came for {in_a_row} batches in a row")));
     }
     Ok(outcome)
 }
@@ -45,7 +61,15 @@ fn embed_range(
         }
         Err(error) => error,
     };
-    if !may_be_one_images_fault(&error) || worker.cancel.is_cancelled() {
+    if worker.cancel.is_cancelled() {
+        return Err(error);
+    }
+    if error.is_temporary() {
+        outcome.values.resize(outcome.values.len() + range.len() * worker.finish.width, 0.0);
+        outcome.failed.extend(range.map(|_| Some(error.clone())));
+        return Ok(());
+    }
+    if !may_be_one_images_fault(&error) {
         return Err(error);
     }
     if range.len() == 1 {

@@ -41,6 +41,8 @@ pub(crate) struct Faults {
     pub(crate) refuses: bool,
     /// So many calls fail temporarily first.
     pub(crate) temporary_failures: AtomicUsize,
+    /// A call of an asynchronous model with an image whose red is one of these fails temporarily, each time.
+    pub(crate) no_answer: Option<fn(u8) -> bool>,
     /// An image whose red is this gets a vector of NaN.
     pub(crate) nan_on_red: Option<u8>,
     /// Time of each call.
@@ -205,15 +207,18 @@ impl AsyncImageEmbedder for Loaded {
     async fn embed(&self, images: Vec<EncodedImage>) -> Result<Vec<Result<Vec<f32>>>> {
         tokio::time::sleep(self.faults.delay).await;
         self.check(images.len())?;
-        Ok(images
-            .iter()
-            .map(|image| {
-                let image = decode(&image.bytes, &DecodeOptions::default())?
-                    .convert(Mode::Rgb, imbed_core::options::Alpha::Drop);
-                let rgb = image.as_u8().unwrap();
-                Ok(self.vector([rgb[0], rgb[1], rgb[2]]).to_vec())
-            })
-            .collect())
+        let rgb = |image: &EncodedImage| {
+            let image = decode(&image.bytes, &DecodeOptions::default()).unwrap();
+            let image = image.convert(Mode::Rgb, imbed_core::options::Alpha::Drop);
+            <[u8; 3]>::try_from(&image.as_u8().unwrap()[..3]).unwrap()
+        };
+        let pixels: Vec<[u8; 3]> = images.iter().map(rgb).collect();
+        if let Some(no_answer) = self.faults.no_answer
+            && pixels.iter().any(|[red, ..]| no_answer(*red))
+        {
+            return Err(Error::new(ErrorKind::Request, "no answer in time").temporary(true));
+        }
+        Ok(pixels.into_iter().map(|rgb| Ok(self.vector(rgb).to_vec())).collect())
     }
 }
 

@@ -7,11 +7,15 @@ pub(crate) mod server;
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
-use imbed_core::{FetchProgress, fetch::Download};
-use imbed_hub::{Hub, ModelName, Settings, Token};
+use imbed_core::{
+    FetchProgress,
+    fetch::{Download, FileChoice},
+};
+use imbed_hub::{Checkpoint, Hub, ModelName, Settings, Token};
 use server::Server;
 
 pub(crate) const CONFIG: &[u8] = br#"{"model_type": "clip"}"#;
@@ -89,6 +93,11 @@ impl Cache {
     pub(crate) fn blob(&self, name: &str) -> PathBuf {
         self.path().join("models--org--model/blobs").join(name)
     }
+}
+
+/// The choices of files that there are without a provider.
+pub(crate) fn usual() -> [Arc<dyn FileChoice>; 1] {
+    [Arc::new(Checkpoint)]
 }
 
 pub(crate) fn name(text: &str) -> ModelName {

@@ -1,7 +1,8 @@
 //! A small hub on this machine that speaks the real one's routes, and misbehaves where a test asks it to.
 //!
-//! Files named `*.safetensors` and `*.bin` are large ones: they have a SHA-256 and are redirected to another origin (a second
-//! port, as the real hub has servers of content). The others are git blobs, behind a relative redirect.
+//! Files of weights (`*.safetensors`, `*.bin`, `*.onnx`, `*.onnx_data`) are large ones: they have a SHA-256 and are
+//! redirected to another origin (a second port, as the real hub has servers of content). The others are git blobs, behind a
+//! relative redirect.
 
 // Each test crate uses a part of this.
 #![allow(dead_code)]
@@ -388,7 +389,7 @@ fn send(mut stream: TcpStream, answer: &Answer, length: usize) -> std::io::Resul
 }
 
 fn is_large(file: &str) -> bool {
-    matches!(file.rsplit_once('.'), Some((_, "safetensors" | "bin")))
+    matches!(file.rsplit_once('.'), Some((_, "safetensors" | "bin" | "onnx" | "onnx_data")))
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {

@@ -1,10 +1,10 @@
 //! Activation functions, with the bias of the product before them, in one pass.
 
+use imbed_vision::Activation;
 use pulp::Arch;
 use rayon::prelude::*;
 
 use super::exp::exp;
-use crate::activation::Activation;
 
 /// Numbers per task: enough to be worth handing to a thread.
 const TASK: usize = 1 << 15;

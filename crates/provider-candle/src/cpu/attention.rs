@@ -1,5 +1,6 @@
 //! Multi-head self-attention, one image at a time.
 
+use imbed_vision::Rotary;
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -8,7 +9,6 @@ use super::{
     product::{Matrix, Output, Threads, multiply},
     rows::{max, sum},
 };
-use crate::rotary::Rotary;
 
 /// The sizes of one attention, and what is added to its queries and keys.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,12 @@
 //! The forward pass.
 
+use candle_core::Tensor;
 use imbed_core::{Error, ErrorKind, PixelBatch, Result, options::Pooling, preprocess::Normalize};
+use imbed_vision::{
+    Architecture, PerSize, Positions, Rotary, VisionTransformer,
+    architecture::{ImageShape, PositionShape, StemShape},
+    model,
+};
 use rayon::prelude::*;
 
 use super::{
@@ -14,13 +20,6 @@ use super::{
     rows::sum,
     stem::{ConvStem, PatchStem, Stem},
     workspace::{Workspace, Workspaces, sized},
-};
-use crate::{
-    architecture::{Architecture, ImageShape, PositionShape, StemShape},
-    model::{self, VisionTransformer},
-    per_size::PerSize,
-    positions::Positions,
-    rotary::Rotary,
 };
 
 /// Rows of the residual stream per pass: enough to keep every thread busy in each product, few enough for the buffers
@@ -63,7 +62,7 @@ struct Frame {
 
 impl CpuModel {
     /// Lays out the weights of `model`.
-    pub(crate) fn new(model: VisionTransformer) -> Result<Self> {
+    pub(crate) fn new(model: VisionTransformer<Tensor>) -> Result<Self> {
         let VisionTransformer { architecture: shape, stem, prefix, positions, blocks, .. } = model;
         let mut stem_bias = Vec::new();
         let stem = match (&stem, &shape.stem, shape.image) {
@@ -84,7 +83,7 @@ impl CpuModel {
             patch_norm: model.patch_norm.map(|n| norm(&n, &shape)).transpose()?,
             prefix: prefix.as_ref().map(values).transpose()?.unwrap_or_default(),
             positions,
-            frames: PerSize::new(),
+            frames: PerSize::default(),
             pre_norm: model.pre_norm.map(|n| norm(&n, &shape)).transpose()?,
             // One by one, so that no more than one block is in memory twice.
             blocks: blocks.into_iter().map(|b| block(&b, &shape)).collect::<Result<_>>()?,

@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 use imbed_core::{Error, ErrorKind, Result};
+use imbed_vision::{Architecture, model};
 
 use super::{
     linear::{Linear, Mlp},
@@ -9,7 +10,6 @@ use super::{
     pool::AttentionPool,
     stem::{Conv, Stage},
 };
-use crate::{architecture::Architecture, model};
 
 /// A transformer block.
 #[derive(Debug)]
@@ -33,27 +33,27 @@ fn unreadable(error: candle_core::Error) -> Error {
     Error::new(ErrorKind::Model, format!("the weights cannot be laid out: {error}")).source(error)
 }
 
-pub(super) fn norm(norm: &model::Norm, shape: &Architecture) -> Result<Norm> {
+pub(super) fn norm(norm: &model::Norm<Tensor>, shape: &Architecture) -> Result<Norm> {
     let weight = values(&norm.weight)?;
     let bias = norm.bias.as_ref().map_or_else(|| Ok(vec![0.0; weight.len()]), values)?;
     Ok(Norm { kind: shape.norm, weight, bias, eps: shape.norm_eps as f32 })
 }
 
 /// `[to, from]` on disk becomes `[from, to]`.
-pub(super) fn linear(linear: &model::Linear) -> Result<Linear> {
+pub(super) fn linear(linear: &model::Linear<Tensor>) -> Result<Linear> {
     let (to, _) = linear.weight.dims2().map_err(unreadable)?;
     let weight = linear.weight.t().map_err(unreadable)?;
     let bias = linear.bias.as_ref().map(values).transpose()?.unwrap_or_default();
     Ok(Linear { weight: values(&weight)?, to, bias })
 }
 
-pub(super) fn mlp(mlp: &model::Mlp, shape: &Architecture) -> Result<Mlp> {
+pub(super) fn mlp(mlp: &model::Mlp<Tensor>, shape: &Architecture) -> Result<Mlp> {
     let mut fc1 = linear(&mlp.fc1)?;
     fc1.bias.resize(fc1.to, 0.0);
     Ok(Mlp { kind: shape.mlp, activation: shape.activation, fc1, fc2: linear(&mlp.fc2)? })
 }
 
-pub(super) fn block(block: &model::Block, shape: &Architecture) -> Result<Block> {
+pub(super) fn block(block: &model::Block<Tensor>, shape: &Architecture) -> Result<Block> {
     let hidden = shape.hidden;
     let mut qkv = linear(&block.qkv)?;
     let mut out = linear(&block.out)?;
@@ -70,7 +70,7 @@ pub(super) fn block(block: &model::Block, shape: &Architecture) -> Result<Block>
     })
 }
 
-pub(super) fn pool(pool: &model::AttentionPool, shape: &Architecture) -> Result<AttentionPool> {
+pub(super) fn pool(pool: &model::AttentionPool<Tensor>, shape: &Architecture) -> Result<AttentionPool> {
     let (heads, hidden) = (shape.heads, shape.hidden);
     let half = |start: usize| pool.kv.weight.narrow(0, start, hidden).map_err(unreadable);
     let keys = values(&half(0)?)?;
@@ -103,13 +103,13 @@ fn pass_through(bias: &[f32], out: &mut Linear) {
     }
 }
 
-pub(super) fn conv_stage(stage: &model::ConvStage) -> Result<Stage> {
+pub(super) fn conv_stage(stage: &model::ConvStage<Tensor>) -> Result<Stage> {
     let pairs = stage.pairs.iter().map(|(first, second)| Ok((conv(first)?, conv(second)?))).collect::<Result<_>>()?;
     Ok(Stage { down: conv(&stage.down)?, pairs })
 }
 
 /// `[to, from, 3, 3]` on disk becomes `[3, 3, from, to]`.
-fn conv(conv: &model::Conv) -> Result<Conv> {
+fn conv(conv: &model::Conv<Tensor>) -> Result<Conv> {
     let weight = conv.weight.permute((2, 3, 1, 0)).map_err(unreadable)?;
     Ok(Conv { weight: values(&weight)?, bias: values(&conv.bias)? })
 }

@@ -1,11 +1,12 @@
 //! Products with their biases, and the MLP made of two.
 
+use imbed_vision::{Activation, architecture::MlpKind};
+
 use super::{
     activation,
     product::{Matrix, Output, Threads, multiply},
     workspace::sized,
 };
-use crate::{activation::Activation, architecture::MlpKind};
 
 /// A product and the bias that somebody adds later.
 #[derive(Debug)]

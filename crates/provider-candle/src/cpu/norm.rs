@@ -1,10 +1,10 @@
 //! Norms over rows, with the bias of the product before them, in one pass.
 
+use imbed_vision::architecture::NormKind;
 use pulp::Arch;
 use rayon::prelude::*;
 
 use super::rows::sum;
-use crate::architecture::NormKind;
 
 /// Rows per task.
 const TASK: usize = 32;

@@ -36,6 +36,8 @@ pub(crate) enum Act {
     Number(usize, f32),
     /// A vector of zeros for this image.
     Zeros(usize),
+    /// What it should, with vectors of unit length.
+    Unit,
     /// One number more in every vector.
     Wide,
     /// This text with status 200.
@@ -177,6 +179,10 @@ impl State {
 
     /// The answer to one request.
     fn answer(&self, head: &[String], body: &[u8], under_way: usize) -> Answer {
+        if let Err(other) = Wire::model(body) {
+            let message = format!("The model `{other}` does not exist.");
+            return whole(404, &[], &json!({"error": {"message": message}}).to_string());
+        }
         let images = self.check_head(head).and_then(|()| self.wire.read(body, &self.also));
         let images = match images {
             Ok(images) => images,
@@ -209,6 +215,10 @@ impl State {
             }
             Act::Number(row, number) => vectors[row].1[0] = number,
             Act::Zeros(row) => vectors[row].1.fill(0.0),
+            Act::Unit => vectors.iter_mut().for_each(|(_, vector)| {
+                let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+                vector.iter_mut().for_each(|x| *x /= length);
+            }),
             Act::Wide => vectors.iter_mut().for_each(|(_, vector)| vector.push(1.0)),
         }
         whole(200, &[], &self.wire.answer(&vectors).to_string())

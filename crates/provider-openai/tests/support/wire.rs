@@ -107,6 +107,15 @@ impl Wire {
         Self { base64, ..self }
     }
 
+    /// Whether a request is about the one model that there is, or which other it is about.
+    pub(crate) fn model(body: &[u8]) -> Result<(), String> {
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        match body["model"].as_str() {
+            Some(other) if other != "a-model" => Err(other.to_owned()),
+            _ => Ok(()),
+        }
+    }
+
     /// The files in a request, or what is wrong with it. `also` are fields that this test expects beside the usual ones.
     pub(crate) fn read(&self, body: &[u8], also: &Value) -> Result<Vec<Vec<u8>>, String> {
         let body: Value = serde_json::from_slice(body).map_err(|e| format!("not JSON: {e}"))?;

@@ -2,10 +2,14 @@
 
 use std::{
     fmt::Write,
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use imbed::hub::{Cached, Hub};
+use imbed::{
+    core::{EmbedOptions, Registry, fetch::FileChoice},
+    hub::{Cached, Hub},
+};
 use serde_json::json;
 
 use crate::{
@@ -17,7 +21,7 @@ use crate::{
 
 pub(crate) fn run(args: &ListArgs) -> Outcome {
     let hub = Hub::from_env().usage()?;
-    let cached = hub.list().fatal()?;
+    let cached = hub.list(&choices()).fatal()?;
     if args.json {
         print_json(&json!(cached.iter().map(to_json).collect::<Vec<_>>())).fatal()?;
     } else if cached.is_empty() {
@@ -27,6 +31,12 @@ pub(crate) fn run(args: &ListArgs) -> Outcome {
         print(&to_text(&cached)).fatal()?;
     }
     Ok(Success::Whole)
+}
+
+/// What the providers of this program read of models on the hub.
+fn choices() -> Vec<Arc<dyn FileChoice>> {
+    let options = EmbedOptions::default();
+    Registry::linked().iter().filter_map(|provider| provider.hub_files(&options).ok().flatten()).collect()
 }
 
 fn to_json(cached: &Cached) -> serde_json::Value {

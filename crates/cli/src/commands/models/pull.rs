@@ -1,7 +1,9 @@
 //! `imbed models pull`: a model from the hub into the cache.
 
+use std::sync::Arc;
+
 use imbed::{
-    core::{Error, ErrorKind, Registry, config::Config},
+    core::{Error, ErrorKind, Registry, config::Config, fetch::FileChoice, options::OptionMap},
     hub::{Hub, ModelName, Pulled, Settings},
 };
 use serde_json::json;
@@ -21,9 +23,13 @@ pub(crate) fn run(args: &PullArgs) -> Outcome {
     let name = name(args).usage()?;
     let mut settings = Settings::from_env().usage()?;
     settings.offline |= args.offline || Config::load(None).usage()?.offline;
+    let hub = match choice(args).usage()? {
+        Some(choice) => Hub::new(settings).choosing(choice),
+        None => Hub::new(settings),
+    };
     interrupt::listen().fatal()?;
     let mut downloads = Downloads::new(args.quiet, args.json);
-    let pulled = Hub::new(settings).pull(&name, &mut downloads).fetched()?;
+    let pulled = hub.pull(&name, &mut downloads).fetched()?;
     drop(downloads);
     if args.json {
         print_json(&to_json(&pulled)).fatal()?;
@@ -44,6 +50,28 @@ fn name(args: &PullArgs) -> Result<ModelName, Error> {
         (None, Some(revision)) => name.at(revision),
         _ => Ok(name),
     }
+}
+
+/// The files that the provider named reads with the options given; those of the default provider where none is named.
+fn choice(args: &PullArgs) -> Result<Option<Arc<dyn FileChoice>>, Error> {
+    let registry = Registry::linked();
+    let provider = match &args.provider {
+        Some(name) => registry.get(name)?,
+        None => registry.default_provider()?,
+    };
+    let mut options = OptionMap::default();
+    for (name, value) in &args.options {
+        options.set(name.as_str(), value);
+    }
+    if let Some(dtype) = &args.dtype {
+        options.set("dtype", dtype);
+    }
+    let choice = provider.hub_files(&options.read(provider.option_specs())?)?;
+    if choice.is_none() && args.provider.is_some() {
+        let message = format!("the provider {} reads no models of the hub", provider.name());
+        return Err(Error::new(ErrorKind::BadInput, message).hint("its models need no download"));
+    }
+    Ok(choice)
 }
 
 fn is_builtin(name: &str) -> bool {

@@ -1,14 +1,12 @@
 //! 3x3 convolutions as products, one image at a time, channels last between them.
 
+use imbed_vision::architecture::halved;
 use rayon::prelude::*;
 
-use crate::{
-    architecture::halved,
-    cpu::{
-        activation::relu,
-        product::{Matrix, Output, Threads, multiply},
-        workspace::sized,
-    },
+use crate::cpu::{
+    activation::relu,
+    product::{Matrix, Output, Threads, multiply},
+    workspace::sized,
 };
 
 /// Stages of a convolution of stride 2 and residual pairs of stride 1, with a rectifier after each.
