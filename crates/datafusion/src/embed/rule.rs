@@ -42,7 +42,7 @@ impl EmbedRule {
         for expr in exprs {
             let Some(call) = expr.downcast_ref::<AsyncFuncExpr>() else { return Ok(None) };
             let Some(mut embed) = self.call(&call.func, &input.schema())? else { return Ok(None) };
-            embed.same_as = seen.iter().position(|other| *other == call.func);
+            embed.same_as = seen.iter().position(|other| other.eq(&call.func));
             seen.push(Arc::clone(&call.func));
             calls.push(embed);
         }

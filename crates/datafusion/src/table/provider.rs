@@ -25,7 +25,7 @@ pub(crate) struct ImagesTable {
 impl ImagesTable {
     /// An error if there is no such place. Nothing is listed yet.
     pub(crate) fn new(place: &str, on_error: OnError) -> Result<Self> {
-        files::images(place)?;
+        drop(files::images(place)?);
         Ok(Self { place: place.to_owned(), on_error })
     }
 }
