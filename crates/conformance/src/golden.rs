@@ -115,7 +115,8 @@ fn read(bytes: &[u8]) -> Result<(PixelBatch, Vec<Vec<f32>>)> {
         return Err(bad("embedding has no numbers".to_owned()));
     }
     let numbers: Vec<f32> = vectors.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-    let ragged: Vec<String> = (0..).map(|i| format!("pixels.{i}")).take_while(|n| file.tensor(n).is_ok()).collect();
+    let numbered = (0..file.len()).map(|i| format!("pixels.{i}"));
+    let ragged: Vec<String> = numbered.take_while(|name| file.tensor(name).is_ok()).collect();
     let pixels = if ragged.is_empty() {
         let pixels = find("pixels", tensor::Dtype::U8)?;
         let wrong = || bad(format!("pixels are {:?}", pixels.shape()));

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use imbed_core::{
     EmbedOptions, FetchProgress, FetchScope, ImageEmbedderDescriptor, ModelInfo, Provider, Result, fetch::FileChoice,
 };
-use imbed_hub::Checkpoint;
 use imbed_vision::{
     CheckpointDescription,
     source::{self, ACCEPTS, BUILTIN, USUAL},
@@ -55,7 +54,7 @@ impl Provider for CandleProvider {
     }
 
     fn hub_files(&self, _: &EmbedOptions) -> Result<Option<Arc<dyn FileChoice>>> {
-        Ok(Some(Arc::new(Checkpoint)))
+        Ok(Some(source::hub_files()))
     }
 
     fn image_embedder(&self, model: &str, options: &EmbedOptions) -> Result<Arc<dyn ImageEmbedderDescriptor>> {

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
 use imbed_conformance::{Golden, Staged, Subject, Trouble};
 use imbed_core::{Error, Result};
@@ -12,16 +12,16 @@ fn main() -> ExitCode {
     // Also in the other process, which descriptors are sent to.
     runtime();
     imbed_conformance::main(|| {
-        let mut subject = Subject::new("onnx", path(fixture("families/clip"))).tolerance(1e-5);
+        let mut subject = Subject::new("onnx", path(&fixture("families/clip"))).tolerance(1e-5);
         for family in families()? {
             // The vectors of transformers for the checkpoint that the graph was exported from.
             let golden = fixture("../../../provider-candle/tests/fixtures").join(&family).join("golden.safetensors");
-            let model = path(fixture("families").join(&family));
+            let model = path(&fixture("families").join(&family));
             subject = subject.golden(Golden::safetensors(family, model, golden)?);
         }
         let broken = with_an_unknown_operation()?;
-        let fails_for_good = move || Ok(Staged { model: path(broken.path().to_owned()), ..Staged::default() });
-        let tokens = Subject::new("onnx", path(fixture("vit"))).named("onnx, tokens").tolerance(1e-5);
+        let fails_for_good = move || Ok(Staged { model: path(broken.path()), ..Staged::default() });
+        let tokens = Subject::new("onnx", path(&fixture("vit"))).named("onnx, tokens").tolerance(1e-5);
         Ok(vec![subject.trouble(Trouble::FailsForGood, fails_for_good), tokens])
     })
 }
@@ -37,7 +37,7 @@ fn families() -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn path(path: PathBuf) -> String {
+fn path(path: &Path) -> String {
     path.display().to_string()
 }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use imbed_conformance::{Staged, Subject, Trouble};
-use imbed_core::{Result, options::OptionMap};
+use imbed_core::options::OptionMap;
 use imbed_provider_openai as _;
 use support::{Act, Fake, KEY, Seen, WIDTH, Wire};
 
@@ -25,25 +25,25 @@ const KEY_VARIABLES: [&str; 6] =
 
 fn main() -> ExitCode {
     let code = imbed_conformance::main(|| {
-        Wire::ALL.into_iter().zip(KEY_VARIABLES).map(|(wire, variable)| subject(wire, variable)).collect()
+        Ok(Wire::ALL.into_iter().zip(KEY_VARIABLES).map(|(wire, variable)| subject(wire, variable)).collect())
     });
     SERVICES.lock().unwrap().clear();
     code
 }
 
-fn subject(wire: Wire, key_variable: &str) -> Result<Subject> {
+fn subject(wire: Wire, key_variable: &str) -> Subject {
     let mut subject = Subject::new("openai", "a-model").named(format!("openai, {}", wire.dialect));
     for (name, value) in options(wire, &service(wire, |_| Act::Unit)) {
         subject = subject.option(name, &value);
     }
-    Ok(subject
+    subject
         .secret(KEY)
         .environment(key_variable, KEY)
         .trouble(Trouble::FailsForNow, move || {
-            staged(wire, |seen| if seen.number < 2 { Act::status(503) } else { Act::Unit })
+            Ok(staged(wire, |seen| if seen.number < 2 { Act::status(503) } else { Act::Unit }))
         })
-        .trouble(Trouble::FailsForGood, move || staged(wire, |_| Act::status(401)))
-        .trouble(Trouble::Slow, move || staged(wire, |_| Act::Slow(Duration::from_millis(300)))))
+        .trouble(Trouble::FailsForGood, move || Ok(staged(wire, |_| Act::status(401))))
+        .trouble(Trouble::Slow, move || Ok(staged(wire, |_| Act::Slow(Duration::from_millis(300)))))
 }
 
 /// The address of a service that does as `script` says.
@@ -54,7 +54,7 @@ fn service(wire: Wire, script: impl Fn(&Seen) -> Act + Send + Sync + 'static) ->
     url
 }
 
-fn staged(wire: Wire, script: impl Fn(&Seen) -> Act + Send + Sync + 'static) -> Result<Staged> {
+fn staged(wire: Wire, script: impl Fn(&Seen) -> Act + Send + Sync + 'static) -> Staged {
     let calls = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&calls);
     let url = service(wire, move |seen| {
@@ -65,7 +65,7 @@ fn staged(wire: Wire, script: impl Fn(&Seen) -> Act + Send + Sync + 'static) -> 
     for (name, value) in options(wire, &url) {
         map.set(name, &value);
     }
-    Ok(Staged { model: "a-model".to_owned(), options: map, calls: Some(calls) })
+    Staged { model: "a-model".to_owned(), options: map, calls: Some(calls) }
 }
 
 fn options(wire: Wire, url: &str) -> [(&'static str, String); 4] {

@@ -42,7 +42,7 @@ mod tests {
             let _outer = InferenceMode::enter();
             let _inner = InferenceMode::enter();
             assert!(made());
-            assert!(!std::thread::spawn(move || made()).join().unwrap(), "another thread has its own mode");
+            assert!(!std::thread::spawn(made).join().unwrap(), "another thread has its own mode");
         }
         assert!(!made());
     }

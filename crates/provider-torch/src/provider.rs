@@ -6,7 +6,6 @@ use imbed_core::{
     EmbedOptions, FetchProgress, FetchScope, ImageEmbedderDescriptor, ModelInfo, Provider, Result, fetch::FileChoice,
     options::OptionSpec,
 };
-use imbed_hub::Checkpoint;
 use imbed_vision::{
     CheckpointDescription,
     source::{self, BUILTIN, USUAL},
@@ -65,7 +64,7 @@ impl Provider for TorchProvider {
     }
 
     fn hub_files(&self, _: &EmbedOptions) -> Result<Option<Arc<dyn FileChoice>>> {
-        Ok(Some(Arc::new(Checkpoint)))
+        Ok(Some(source::hub_files()))
     }
 
     fn image_embedder(&self, model: &str, options: &EmbedOptions) -> Result<Arc<dyn ImageEmbedderDescriptor>> {

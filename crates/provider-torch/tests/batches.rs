@@ -71,10 +71,10 @@ fn images_of_one_size_in_a_ragged_batch_come_back_in_their_places() {
 #[test]
 fn a_restored_descriptor_gives_the_same_vectors() {
     let width = [("embedding_width", "12")];
-    for descriptor in [
-        describe("clip", &EmbedOptions::default()),
-        describe("imbed/tiny", &EmbedOptions::default()),
-        describe_script("forms/vector.pt", &width).unwrap(),
+    for (descriptor, golden) in [
+        (describe("clip", &EmbedOptions::default()), Golden::of("clip")),
+        (describe("imbed/tiny", &EmbedOptions::default()), Golden::of("imbed/tiny")),
+        (describe_script("forms/vector.pt", &width).unwrap(), script_golden()),
     ] {
         let sent = descriptor.to_json().unwrap().to_string();
         let restored = TorchProvider.restore(&serde_json::from_str(&sent).unwrap()).unwrap();
@@ -82,8 +82,7 @@ fn a_restored_descriptor_gives_the_same_vectors() {
         assert_eq!(restored.dimensions(), descriptor.dimensions());
         assert_eq!(restored.input(), descriptor.input());
         assert_eq!(restored.weights_hash().unwrap(), descriptor.weights_hash().unwrap());
-        let images = if descriptor.model().ends_with(".pt") { script_golden() } else { Golden::of("clip") };
-        let images = if descriptor.model() == "imbed/tiny" { Golden::of("imbed/tiny") } else { images }.pixels();
+        let images = golden.pixels();
         let width = descriptor.dimensions().size;
         let (here, there) = (embed(&*load(&*descriptor), &images), embed(&*load(&*restored), &images));
         assert!(relative_error(&here, &there, width) <= 1e-6, "{}", descriptor.model());

@@ -18,9 +18,12 @@ fn error(name: &str, pairs: &[(&'static str, &'static str)], expected: &str) -> 
     relative_error(&got, &golden.vectors(expected).unwrap(), embedder.width())
 }
 
+/// A file, the options that a user types, and the golden vectors.
+type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+
 #[test]
 fn every_form_of_output_gives_the_vectors_of_torch() {
-    let cases: [(&str, &[(&str, &str)], &str); 9] = [
+    let cases: [Case; 9] = [
         ("forms/vector.pt", &[WIDTH], "vector"),
         ("forms/vector.pt", &[WIDTH, ("channels", "bgr")], "bgr"),
         ("forms/table.ts", &[WIDTH], "vector"),

@@ -7,7 +7,7 @@ use imbed_core::{Error, ErrorKind, Result};
 /// ```
 /// use imbed_vision::Array;
 ///
-/// let table = Array::new(vec![3, 2], vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0])?;
+/// let table = Array::new(&[3, 2], vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0])?;
 /// let (first, others) = table.split_rows(1)?;
 /// assert_eq!((first.shape(), others.values()), (&[1, 2][..], &[2.0, 3.0, 4.0, 5.0][..]));
 /// # Ok::<(), imbed_core::Error>(())
@@ -20,9 +20,9 @@ pub struct Array {
 
 impl Array {
     /// `values` as an array of this shape; an error where they are too many or too few.
-    pub fn new(shape: Vec<usize>, values: Vec<f32>) -> Result<Self> {
+    pub fn new(shape: &[usize], values: Vec<f32>) -> Result<Self> {
         let array = Self { shape: vec![values.len()], values };
-        array.reshaped(&shape)
+        array.reshaped(shape)
     }
 
     /// Zeros of this shape.
@@ -51,7 +51,7 @@ impl Array {
         // More than memory holds is no shape of any array.
         let numbers = shape.iter().try_fold(1_usize, |numbers, length| numbers.checked_mul(*length));
         if numbers != Some(self.values.len()) {
-            return Err(unfit(format!("{:?} cannot be seen as {shape:?}", self.shape)));
+            return Err(unfit(&format!("{:?} cannot be seen as {shape:?}", self.shape)));
         }
         Ok(Self { shape: shape.to_vec(), values: self.values })
     }
@@ -60,7 +60,7 @@ impl Array {
     pub fn split_rows(mut self, rows: usize) -> Result<(Self, Self)> {
         let (all, width) = self.rows()?;
         if rows > all {
-            return Err(unfit(format!("{rows} rows cannot be cut from {:?}", self.shape)));
+            return Err(unfit(&format!("{rows} rows cannot be cut from {:?}", self.shape)));
         }
         let others = self.values.split_off(rows * width);
         let mut shape = self.shape.clone();
@@ -72,7 +72,7 @@ impl Array {
     pub fn above(mut self, other: Self) -> Result<Self> {
         self.rows()?;
         if self.shape[1..] != other.shape.get(1..).unwrap_or_default()[..] || other.shape.is_empty() {
-            return Err(unfit(format!("{:?} cannot stand below {:?}", other.shape, self.shape)));
+            return Err(unfit(&format!("{:?} cannot stand below {:?}", other.shape, self.shape)));
         }
         self.shape[0] += other.shape[0];
         self.values.extend(other.values);
@@ -83,10 +83,12 @@ impl Array {
     pub fn scaled_rows(mut self, scale: &Self) -> Result<Self> {
         let (rows, width) = self.rows()?;
         if scale.values.len() != rows {
-            return Err(unfit(format!("{:?} is not one number for each row of {:?}", scale.shape, self.shape)));
+            return Err(unfit(&format!("{:?} is not one number for each row of {:?}", scale.shape, self.shape)));
         }
         for (row, scale) in self.values.chunks_exact_mut(width.max(1)).zip(&scale.values) {
-            row.iter_mut().for_each(|x| *x *= scale);
+            for x in row {
+                *x *= scale;
+            }
         }
         Ok(self)
     }
@@ -94,7 +96,7 @@ impl Array {
     /// The sum with `other`, number by number.
     pub fn plus(mut self, other: &Self) -> Result<Self> {
         if self.shape != other.shape {
-            return Err(unfit(format!("{:?} cannot be added to {:?}", other.shape, self.shape)));
+            return Err(unfit(&format!("{:?} cannot be added to {:?}", other.shape, self.shape)));
         }
         self.values.iter_mut().zip(&other.values).for_each(|(x, y)| *x += y);
         Ok(self)
@@ -103,13 +105,13 @@ impl Array {
     /// The length of the first axis, and the numbers of one of its rows.
     fn rows(&self) -> Result<(usize, usize)> {
         match self.shape.as_slice() {
-            [] => Err(unfit("a single number has no rows".to_owned())),
+            [] => Err(unfit("a single number has no rows")),
             [rows, others @ ..] => Ok((*rows, others.iter().product())),
         }
     }
 }
 
-fn unfit(why: String) -> Error {
+fn unfit(why: &str) -> Error {
     Error::new(ErrorKind::Model, format!("the weights do not fit together: {why}"))
         .hint("compare config.json with the published checkpoint's")
 }
@@ -119,7 +121,7 @@ mod tests {
     use super::*;
 
     fn counted(shape: &[usize]) -> Array {
-        Array::new(shape.to_vec(), (0..shape.iter().product()).map(|i: usize| i as f32).collect()).unwrap()
+        Array::new(shape, (0..shape.iter().product()).map(|i: usize| i as f32).collect()).unwrap()
     }
 
     #[test]
@@ -133,7 +135,7 @@ mod tests {
 
     #[test]
     fn sums_and_scales_are_taken_number_by_number() {
-        let scale = Array::new(vec![2], vec![10.0, -1.0]).unwrap();
+        let scale = Array::new(&[2], vec![10.0, -1.0]).unwrap();
         assert_eq!(counted(&[2, 2]).scaled_rows(&scale).unwrap().values(), [0.0, 10.0, -2.0, -3.0]);
         assert_eq!(counted(&[2]).scaled_rows(&scale).unwrap().values(), [0.0, -1.0]);
         assert_eq!(counted(&[2, 2]).plus(&counted(&[2, 2])).unwrap().values(), [0.0, 2.0, 4.0, 6.0]);
@@ -142,8 +144,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_an_error_with_both_shapes() {
         for error in [
-            Array::new(vec![2, 2], vec![0.0; 3]).unwrap_err(),
-            Array::new(vec![usize::MAX, 2], vec![]).unwrap_err(),
+            Array::new(&[2, 2], vec![0.0; 3]).unwrap_err(),
+            Array::new(&[usize::MAX, 2], vec![]).unwrap_err(),
             counted(&[2, 2]).split_rows(3).unwrap_err(),
             counted(&[2, 2]).above(counted(&[2, 3])).unwrap_err(),
             counted(&[2, 2]).above(counted(&[])).unwrap_err(),

@@ -2,9 +2,12 @@
 //!
 //! The one in this crate is `imbed/tiny`, a small model that the project trained: no files and no network are needed for it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use imbed_core::{Error, ErrorKind, FetchProgress, FetchScope, Result};
+use imbed_core::{Error, ErrorKind, FetchProgress, FetchScope, Result, fetch::FileChoice};
 use imbed_hub::{Hub, ModelName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,6 +30,11 @@ const PROCESSOR: &str = "processor_config.json";
 const TINY_CONFIG: &str = include_str!("../models/tiny/config.json");
 const TINY_PREPROCESSOR: &str = include_str!("../models/tiny/preprocessor_config.json");
 const TINY_WEIGHTS: &[u8] = include_bytes!("../models/tiny/model.safetensors");
+
+/// Which files of a model on the hub are a checkpoint.
+pub fn hub_files() -> Arc<dyn FileChoice> {
+    Arc::new(imbed_hub::Checkpoint)
+}
 
 /// Downloads what `scope` needs of `model`, if it is a name on the hub and not here yet.
 pub fn fetch(model: &str, scope: FetchScope, progress: &mut dyn FetchProgress) -> Result<()> {

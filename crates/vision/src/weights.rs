@@ -133,8 +133,7 @@ impl Checkpoint {
             Error::new(ErrorKind::Model, format!("{}: tensor '{name}' is stored as {dtype:?}", file.name))
                 .hint("store the weights as F32, F16 or BF16")
         })?;
-        let array = Array::new(shape.to_vec(), values)
-            .map_err(|e| e.context(format_args!("{}: tensor '{name}'", file.name)))?;
+        let array = Array::new(shape, values).map_err(|e| e.context(format_args!("{}: tensor '{name}'", file.name)))?;
         self.taken.insert(name.to_owned());
         Ok(array)
     }

@@ -1,6 +1,6 @@
 //! libtorch, which the provider `torch` is built and linked with.
 //!
-//! PyPI's Linux wheel is the build with CUDA. To compile, link and run on the processor only its headers, `libtorch_cpu` and
+//! The Linux wheel of the Python index is the build with CUDA. To compile, link and run on the processor only its headers, `libtorch_cpu` and
 //! `libc10` are needed, and from CUDA the two small libraries that `libtorch_cpu` itself asks for. The folders keep the wheels'
 //! layout, since the libraries look for each other by it.
 

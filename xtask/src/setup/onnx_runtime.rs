@@ -1,4 +1,4 @@
-//! ONNX Runtime, which the tests of its provider open: the shared libraries and the licence of PyPI's wheel.
+//! ONNX Runtime, which the tests of its provider open: the shared libraries and the licence of the wheel on the Python index.
 
 use std::{
     env, fs,

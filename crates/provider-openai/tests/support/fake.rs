@@ -217,7 +217,9 @@ impl State {
             Act::Zeros(row) => vectors[row].1.fill(0.0),
             Act::Unit => vectors.iter_mut().for_each(|(_, vector)| {
                 let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
-                vector.iter_mut().for_each(|x| *x /= length);
+                for x in vector {
+                    *x /= length;
+                }
             }),
             Act::Wide => vectors.iter_mut().for_each(|(_, vector)| vector.push(1.0)),
         }

@@ -49,6 +49,7 @@ impl ScriptDescriptor {
             recipe = recipe.with_image_size(side.get()).map_err(named)?;
         }
         let readout = Readout::new(width, options.pooling, own.prefix_tokens, config.as_ref());
+        readout.check().map_err(named)?;
         let weights_bytes = file.bytes()?;
         let input = InputSpec::Pixels(recipe);
         Ok(Self { model: model.to_owned(), file, options: options.clone(), readout, input, weights_bytes })
@@ -132,7 +133,7 @@ impl ImageEmbedderDescriptor for ScriptDescriptor {
             dimensions_override: true,
             // libtorch chooses kernels by the size of the batch: the last bits differ.
             deterministic: false,
-            poolings: self.readout.pooling.into_iter().collect(),
+            poolings: self.readout.poolings(),
             dtypes: device::DTYPES.to_vec(),
             devices: device::families(),
         }

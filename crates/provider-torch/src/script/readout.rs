@@ -29,6 +29,33 @@ impl Readout {
         Self { width, pooling, class_token: has_class_token(config), prefix_tokens }
     }
 
+    /// What can be chosen, the usual way first. Where no config says that the program gives tokens, its first run tells, and
+    /// until then there is only what was chosen.
+    pub(crate) fn poolings(&self) -> Vec<Pooling> {
+        let mean = self.prefix_tokens.map(|_| Pooling::Mean);
+        match self.class_token {
+            Some(true) => [Pooling::Cls].into_iter().chain(mean).collect(),
+            Some(false) => mean.into_iter().collect(),
+            None => self.pooling.into_iter().collect(),
+        }
+    }
+
+    /// Refuses a pooling that the program cannot have.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.pooling {
+            Some(Pooling::Pooler) => {
+                Err(Error::new(ErrorKind::BadOption, "pooling 'pooler' cannot be had from a TorchScript program")
+                    .hint("what a pooler made is an output of its own: --option output=pooler_output, and no pooling"))
+            }
+            Some(pooling) if !self.poolings().contains(&pooling) => Err(Error::new(
+                ErrorKind::BadOption,
+                format!("pooling '{pooling}' cannot be had from this model's tokens"),
+            )
+            .hint("see --option prefix_tokens for the mean of the patches, or leave pooling away")),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes one vector per image of `values`, which has this shape, into `out`.
     pub(crate) fn read(&self, values: &[f32], shape: &[usize], out: &mut [f32]) -> Result<()> {
         self.form(shape)?.read("of the program", values, shape, self.width, out)
@@ -115,6 +142,17 @@ fn named(value: IValue, name: &str) -> Vec<(String, Tensor)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_config_tells_can_be_chosen_and_nothing_else() {
+        let vit = serde_json::json!({"model_type": "vit", "hidden_size": 2});
+        let of = |pooling| Readout::new(2, pooling, None, Some(&vit));
+        assert_eq!(of(None).poolings(), [Pooling::Cls, Pooling::Mean]);
+        assert!(of(Some(Pooling::Mean)).check().is_ok());
+        assert_eq!(of(Some(Pooling::Pooler)).check().unwrap_err().kind(), ErrorKind::BadOption);
+        assert_eq!(readout(Some(Pooling::Cls)).poolings(), [Pooling::Cls]);
+        assert!(readout(Some(Pooling::Cls)).check().is_ok() && readout(None).poolings().is_empty());
+    }
 
     fn readout(pooling: Option<Pooling>) -> Readout {
         Readout { width: 2, pooling, class_token: None, prefix_tokens: None }

@@ -107,7 +107,9 @@ mod tests {
 
     fn folder(files: &[&str]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        files.iter().for_each(|file| fs::write(folder.path().join(file), b"").unwrap());
+        for file in files {
+            fs::write(folder.path().join(file), b"").unwrap();
+        }
         folder
     }
 

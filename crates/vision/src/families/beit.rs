@@ -161,7 +161,7 @@ fn scores(shape: &Architecture, name: &str, read: &mut Reader<'_>) -> Result<Arr
             scores.push(table[row * heads + head]);
         }
     }
-    Array::new(vec![heads, tokens, tokens], scores)
+    Array::new(&[heads, tokens, tokens], scores)
 }
 
 #[cfg(test)]

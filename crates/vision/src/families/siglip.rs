@@ -138,7 +138,7 @@ fn flat_patches(read: &mut Reader<'_>, hidden: usize, (height, width): (usize, u
             channel_first.extend(row.iter().skip(channel).step_by(3));
         }
     }
-    Ok(Stem::Patches(Linear { weight: Array::new(weight.shape().to_vec(), channel_first)?, bias }))
+    Ok(Stem::Patches(Linear { weight: Array::new(weight.shape(), channel_first)?, bias }))
 }
 
 /// `torch.nn.MultiheadAttention` with the probe as its query.
