@@ -1,46 +1,15 @@
 //! What every provider must do, on the built-in model and the golden checkpoints.
 
-mod support;
+#[allow(dead_code, reason = "shared with the other tests of checkpoints")]
+#[path = "support/checkpoints.rs"]
+mod checkpoints;
+#[path = "support/subjects.rs"]
+mod subjects;
 
 use std::process::ExitCode;
 
-use imbed_conformance::{Golden, Staged, Subject, Trouble};
-use imbed_core::{Error, Result};
 use imbed_provider_candle as _;
-use support::{CHECKPOINTS, RAGGED};
 
 fn main() -> ExitCode {
-    imbed_conformance::main(|| {
-        let golden = fixture("tiny-golden.safetensors");
-        let mut subject =
-            Subject::new("candle", "imbed/tiny").golden(Golden::safetensors("imbed/tiny", "imbed/tiny", golden)?);
-        for name in CHECKPOINTS.into_iter().chain([RAGGED]) {
-            let folder = fixture(name);
-            subject = subject.golden(Golden::safetensors(name, &folder, format!("{folder}/golden.safetensors"))?);
-        }
-        let broken = with_a_layer_too_many()?;
-        let fails_for_good = move || Ok(Staged { model: broken.path().display().to_string(), ..Staged::default() });
-        // One that leaves the pooling open, and one that reads any proportion.
-        let others = ["vit", RAGGED].map(|name| Subject::new("candle", fixture(name)).named(format!("candle, {name}")));
-        Ok([subject.trouble(Trouble::FailsForGood, fails_for_good)].into_iter().chain(others).collect())
-    })
-}
-
-fn fixture(name: &str) -> String {
-    format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))
-}
-
-/// A checkpoint whose config promises a layer that the weights do not have.
-fn with_a_layer_too_many() -> Result<tempfile::TempDir> {
-    let failed = |e: std::io::Error| Error::io("a checkpoint for the test", e);
-    let folder = tempfile::tempdir().map_err(failed)?;
-    for file in ["config.json", "preprocessor_config.json", "model.safetensors"] {
-        std::fs::copy(fixture(&format!("vit/{file}")), folder.path().join(file)).map_err(failed)?;
-    }
-    let config = folder.path().join("config.json");
-    let text = std::fs::read_to_string(&config).map_err(failed)?;
-    let changed = text.replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3");
-    assert_ne!(text, changed, "the fixture's config is not as it was");
-    std::fs::write(&config, changed).map_err(failed)?;
-    Ok(folder)
+    imbed_conformance::main(|| subjects::subjects("candle"))
 }

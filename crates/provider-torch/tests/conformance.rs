@@ -1,43 +1,23 @@
 //! What every provider must do, on the built-in model, the golden checkpoints and a `TorchScript` program.
 
-mod support;
+#[allow(dead_code, reason = "shared with the other tests of checkpoints")]
+#[path = "../../provider-candle/tests/support/checkpoints.rs"]
+mod checkpoints;
+#[path = "../../provider-candle/tests/support/subjects.rs"]
+mod subjects;
 
 use std::process::ExitCode;
 
-use imbed_conformance::{Golden, Staged, Subject, Trouble};
-use imbed_core::{Error, Result};
-use support::{CHECKPOINTS, RAGGED, fixture, script};
+use imbed_conformance::Subject;
+use imbed_provider_torch as _;
+
+/// Tokens, with a `config.json` that says what they are.
+const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/vit");
 
 fn main() -> ExitCode {
     imbed_conformance::main(|| {
-        let golden = fixture("tiny-golden.safetensors");
-        let mut subject =
-            Subject::new("torch", "imbed/tiny").golden(Golden::safetensors("imbed/tiny", "imbed/tiny", golden)?);
-        for name in CHECKPOINTS.into_iter().chain([RAGGED]) {
-            let folder = fixture(name);
-            let model = folder.display().to_string();
-            subject = subject.golden(Golden::safetensors(name, model, folder.join("golden.safetensors"))?);
-        }
-        let broken = with_a_layer_too_many()?;
-        let fails_for_good = move || Ok(Staged { model: broken.path().display().to_string(), ..Staged::default() });
-        let checkpoint =
-            |name: &str| Subject::new("torch", fixture(name).display().to_string()).named(format!("torch, {name}"));
-        let program = Subject::new("torch", script("vit").display().to_string()).named("torch, TorchScript");
-        Ok(vec![subject.trouble(Trouble::FailsForGood, fails_for_good), checkpoint("vit"), checkpoint(RAGGED), program])
+        let mut subjects = subjects::subjects("torch")?;
+        subjects.push(Subject::new("torch", PROGRAM).named("torch, TorchScript"));
+        Ok(subjects)
     })
-}
-
-/// A checkpoint whose config promises a layer that the weights do not have.
-fn with_a_layer_too_many() -> Result<tempfile::TempDir> {
-    let failed = |e: std::io::Error| Error::io("a checkpoint for the test", e);
-    let folder = tempfile::tempdir().map_err(failed)?;
-    for file in ["config.json", "preprocessor_config.json", "model.safetensors"] {
-        std::fs::copy(fixture("vit").join(file), folder.path().join(file)).map_err(failed)?;
-    }
-    let config = folder.path().join("config.json");
-    let text = std::fs::read_to_string(&config).map_err(failed)?;
-    let changed = text.replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3");
-    assert_ne!(text, changed, "the fixture's config is not as it was");
-    std::fs::write(&config, changed).map_err(failed)?;
-    Ok(folder)
 }
