@@ -35,7 +35,7 @@ const CHECKS: &[Check] = &[
         run: || {
             // The features that need no toolkit to build; the tests build without them.
             let torch = if matches!(setup::libtorch()?, Libtorch::Missing) { "" } else { ",imbed-cli/torch" };
-            let features = format!("imbed-cli/onnx,imbed-cli/openai{torch}");
+            let features = format!("imbed-cli/onnx,imbed-cli/openai,imbed-cli/sql{torch}");
             let mut clippy = workspace(&["clippy", "--all-targets", "--features", &features])?;
             step::run(clippy.args(["--", "--deny", "warnings"]))
         },
@@ -45,7 +45,8 @@ const CHECKS: &[Check] = &[
         guards: "unit, property, golden and end-to-end tests",
         run: || {
             setup::onnx_runtime()?;
-            step::run(&mut workspace(&["test", "--all-targets"])?)
+            // The workspace builds what `imbed sql` needs anyway.
+            step::run(&mut workspace(&["test", "--all-targets", "--features", "imbed-cli/sql"])?)
         },
     },
     Check {
@@ -64,7 +65,11 @@ const CHECKS: &[Check] = &[
         guards: "rustdoc without a warning",
         run: || step::run(workspace(&["doc", "--no-deps"])?.env("RUSTDOCFLAGS", "--deny warnings")),
     },
-    Check { name: "features", guards: "a build with one provider links no other", run: tools::features },
+    Check {
+        name: "features",
+        guards: "a build with one provider links no other, and none links SQL unasked",
+        run: tools::features,
+    },
     Check { name: "book", guards: "the guide in docs/ builds, and its links lead somewhere", run: tools::book },
     Check { name: "deny", guards: "licences, banned and doubled crates, sources, advisories", run: tools::deny },
     Check { name: "package", guards: "the crates can be packaged", run: clean_room::package },

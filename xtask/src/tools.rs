@@ -68,26 +68,28 @@ fn links(markdown: &str) -> impl Iterator<Item = &str> {
         .filter(|target| !target.is_empty() && !target.contains("://"))
 }
 
-/// The facade with one provider's feature must not depend on what another provider is built on.
+/// The facade with one provider's feature must not depend on what another provider is built on, and neither it nor the command line
+/// on what SQL is built on, unless asked.
 pub(crate) fn features() -> Result<()> {
     let pairs = [
-        ("candle", "ort"),
-        ("candle", "tch"),
-        ("candle", "reqwest"),
-        ("onnx", "candle-core"),
-        ("torch", "candle-core"),
-        ("openai", "candle-core"),
-        ("openai", "imbed-vision"),
+        ("imbed", "candle", "ort"),
+        ("imbed", "candle", "tch"),
+        ("imbed", "candle", "reqwest"),
+        ("imbed", "onnx", "candle-core"),
+        ("imbed", "torch", "candle-core"),
+        ("imbed", "openai", "candle-core"),
+        ("imbed", "openai", "imbed-vision"),
+        ("imbed-cli", "default", "datafusion"),
     ];
-    for (feature, foreign) in pairs {
-        let mut command = cargo(&["tree", "--package", "imbed", "--no-default-features", "--features", feature]);
+    for (package, feature, foreign) in pairs {
+        let mut command = cargo(&["tree", "--package", package, "--no-default-features", "--features", feature]);
         let output = command.args(["--edges", "normal,build", "--prefix", "none", "--locked"]).output()?;
         if !output.status.success() {
             bail!("cargo tree failed: {}", String::from_utf8_lossy(&output.stderr));
         }
         let tree = String::from_utf8_lossy(&output.stdout);
         if tree.lines().any(|line| line.split(' ').next() == Some(foreign)) {
-            bail!("the Cargo feature '{feature}' of imbed brings {foreign} along");
+            bail!("the Cargo feature '{feature}' of {package} brings {foreign} along");
         }
     }
     Ok(())

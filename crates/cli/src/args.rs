@@ -106,6 +106,38 @@ const REMOVE_HELP: &str = "\
 The object that --json prints:
   name, folder, bytes";
 
+const SQL_EXAMPLES: &str = "\
+Tables in a query:
+  images('photos/**')    a folder, a pattern or a file: path, size, modified,
+                         format, image (the file itself, read only if asked for)
+  'out.parquet'          a .parquet, .csv or .json (lines) file, in quotes
+  t                      what --table t=out.parquet named
+
+Functions beside those of SQL: embed_image, decode_image, convert_image,
+resize_image, crop_image, encode_image, image_width, image_height,
+image_channels, image_mode, cosine_similarity, cosine_distance, dot_product,
+euclidean_distance, l2_normalize. Options of embed_image are named:
+  embed_image(image, model => './clip', normalize => true, on_error => 'log')
+
+Examples:
+  imbed sql \"COPY (SELECT path, embed_image(image) AS embedding
+             FROM images('photos/**')) TO 'photos.parquet'\"
+  imbed sql \"SELECT path, size FROM images('photos') WHERE size > 1000000\"
+  imbed sql --table t=photos.parquet \"SELECT a.path, b.path,
+             cosine_similarity(a.embedding, b.embedding) AS s FROM t a JOIN t b
+             ON a.path < b.path ORDER BY s DESC LIMIT 20\"
+  imbed sql --table t=photos.parquet \"DESCRIBE t\"
+  imbed sql \"EXPLAIN SELECT embed_image(image) FROM images('photos')\"
+
+COPY replaces a file that exists; it is written whole or not at all. Several
+statements are separated by semicolons; - reads them from standard input.
+
+Exit codes:
+  0 all well; 2 the query was refused before any work; 3 it failed; 130 stopped
+
+What --json prints: one object per row; numbers of vectors in full, bytes as
+hexadecimal digits.";
+
 /// Turn images into vectors, in bulk: a folder or table of images becomes an embedding column.
 #[derive(Debug, Parser)]
 #[command(name = "imbed", version, arg_required_else_help = true, max_term_width = 120)]
@@ -124,6 +156,9 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Find the rows nearest to an image or a row, by cosine
     Similar(SimilarArgs),
+    /// Query images and tables in SQL, with functions that decode, resize, embed and compare
+    #[cfg_attr(not(feature = "sql"), command(hide = true))]
+    Sql(SqlArgs),
     /// List the providers of this program
     Providers(ProvidersArgs),
     /// List the models that need no path, and say what else may be passed as --model; download, list, verify, remove
@@ -402,6 +437,38 @@ pub(crate) struct SimilarArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = SQL_EXAMPLES)]
+#[cfg_attr(not(feature = "sql"), allow(dead_code))]
+pub(crate) struct SqlArgs {
+    /// One or more statements; - reads them from standard input
+    pub(crate) query: String,
+
+    /// Give a Parquet, CSV or JSON lines file, or a folder of them, a name to be used in the query; may be repeated
+    #[arg(long = "table", value_name = "NAME=FILE", value_parser = name_and_value)]
+    pub(crate) tables: Vec<(String, String)>,
+
+    /// Print at most so many rows of a result, as a table
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) rows: usize,
+
+    /// Print all rows, one JSON object each
+    #[arg(long, conflicts_with = "rows")]
+    pub(crate) json: bool,
+
+    /// Print results and errors only
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// Download nothing: a model that is not here is an error
+    #[arg(long)]
+    pub(crate) offline: bool,
+
+    /// Read provider, model and options from this file [default: imbed.toml, if there is one here]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

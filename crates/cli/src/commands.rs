@@ -5,6 +5,8 @@ mod inspect;
 mod models;
 mod providers;
 mod similar;
+#[cfg_attr(not(feature = "sql"), path = "commands/no_sql.rs")]
+mod sql;
 
 use std::{io::Write, path::Path};
 
@@ -21,6 +23,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Embed(args) => embed::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Similar(args) => similar::run(&args),
+        Command::Sql(args) => sql::run(&args),
         Command::Providers(args) => providers::run(&args),
         Command::Models(args) => models::run(&args),
     }

@@ -5,23 +5,20 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use imbed::{
-    core::{Error, ErrorKind, Result},
-    engine::CancelHandle,
-};
+use imbed::core::{Error, ErrorKind, Result};
 
 use crate::{exit::INTERRUPTED, sink::atomic};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
-static RUN: Mutex<Option<CancelHandle>> = Mutex::new(None);
+static STOP: Mutex<Option<Box<dyn Fn() + Send>>> = Mutex::new(None);
 
 /// Listens for Ctrl-C and termination from here on.
 pub(crate) fn listen() -> Result<()> {
     ctrlc::set_handler(|| {
         let again = ASKED.swap(true, Ordering::AcqRel);
-        let run = RUN.lock().unwrap_or_else(PoisonError::into_inner);
-        match run.as_ref() {
-            Some(run) if !again => run.cancel(),
+        let stop = STOP.lock().unwrap_or_else(PoisonError::into_inner);
+        match stop.as_ref() {
+            Some(stop) if !again => stop(),
             // No run to stop in order, or the user has waited long enough.
             _ => {
                 atomic::remove_unfinished();
@@ -32,12 +29,12 @@ pub(crate) fn listen() -> Result<()> {
     .map_err(|e| Error::new(ErrorKind::Internal, format!("Ctrl-C cannot be listened for: {e}")).source(e))
 }
 
-/// From here on, the first Ctrl-C stops `run`.
-pub(crate) fn stops(run: CancelHandle) {
+/// From here on, the first Ctrl-C calls `stop`, which ends the run in good order.
+pub(crate) fn stops(stop: impl Fn() + Send + 'static) {
     if asked() {
-        run.cancel();
+        stop();
     }
-    *RUN.lock().unwrap_or_else(PoisonError::into_inner) = Some(run);
+    *STOP.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(stop));
 }
 
 /// Whether the user has asked to stop.

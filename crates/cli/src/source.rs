@@ -23,7 +23,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use arrow_schema::{DataType, Field, FieldRef, SchemaRef};
 use imbed::{
     core::{Error, ErrorKind, Result},
-    engine::Chunk,
+    engine::{Chunk, files::is_pattern},
 };
 
 use self::{carry::Carry, chunk::TablePart, files::Paths};
@@ -182,7 +182,7 @@ fn expand(inputs: &[String], skipped: &mut Skipped) -> Result<Vec<Found>> {
             found.push(Found::Paths(input.clone(), list::from_file(path)?));
         } else if is_file {
             found.push(Found::Table(Table::open(path)?));
-        } else if glob::is_pattern(input) {
+        } else if is_pattern(input) {
             found.extend(pattern(input, skipped)?);
         } else {
             return Err(Error::new(ErrorKind::BadInput, format!("{input}: there is no such file or folder"))

@@ -4,7 +4,10 @@ use arrow_array::{Array, ArrayRef, Float32Array, cast::AsArray, types::Float32Ty
 use arrow_buffer::NullBuffer;
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema};
-use imbed::core::{Error, ErrorKind, Result, arrow::Provenance};
+use imbed::core::{
+    Error, ErrorKind, Result,
+    arrow::{Provenance, Vector},
+};
 
 use crate::source::describe_columns;
 
@@ -127,12 +130,12 @@ pub(crate) fn keys(column: &ArrayRef) -> Result<Vec<Option<String>>> {
 
 /// Euclidean length, summed in double precision.
 pub(crate) fn norm(vector: &[f32]) -> f64 {
-    dot(vector, vector).sqrt()
+    Vector::F32(vector).norm()
 }
 
 /// Inner product, summed in double precision.
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+    Vector::F32(a).dot(Vector::F32(b))
 }
 
 #[cfg(test)]

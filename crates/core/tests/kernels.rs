@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BinaryArray, BinaryViewArray, LargeBinaryArray};
-use arrow_schema::Field;
 use imbed_core::{
     ErrorKind, Preprocess,
     arrow::{BytesColumn, ImageColumn, images_to_array, kernels},
@@ -35,10 +34,6 @@ fn sliced() -> impl Strategy<Value = (Vec<Option<Image>>, usize, usize)> {
     })
 }
 
-fn rows(field: &Field, array: &dyn Array) -> Vec<Option<Image>> {
-    ImageColumn::try_new(field, array).unwrap().iter().map(Result::unwrap).collect()
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -54,8 +49,8 @@ proptest! {
         for array in arrays {
             let slice = array.slice(start, len);
             let bytes = BytesColumn::try_new(&slice).unwrap();
-            let decoded = kernels::decode("i", bytes, &DecodeOptions::default(), OnError::Raise).unwrap();
-            prop_assert_eq!(rows(&decoded.field, &decoded.array), &images[start..start + len]);
+            let decoded = kernels::decode(bytes, &DecodeOptions::default(), OnError::Raise).unwrap();
+            prop_assert_eq!(&decoded.images[..], &images[start..start + len]);
         }
     }
 
@@ -67,16 +62,16 @@ proptest! {
         let images = &images[start..start + len];
         let each = |f: &dyn Fn(&Image) -> Image| images.iter().map(|i| i.as_ref().map(f)).collect::<Vec<_>>();
 
-        let converted = kernels::convert("c", column, Mode::Rgb, Alpha::Drop, OnError::Raise).unwrap();
-        prop_assert_eq!(rows(&converted.field, &converted.array), each(&|i| i.convert(Mode::Rgb, Alpha::Drop)));
+        let converted = kernels::convert(column, Mode::Rgb, Alpha::Drop, OnError::Raise).unwrap();
+        prop_assert_eq!(converted.images, each(&|i| i.convert(Mode::Rgb, Alpha::Drop)));
 
         let size = Size { height: 3, width: 4 };
-        let resized = kernels::resize("r", column, size, Filter::Bicubic, OnError::Raise).unwrap();
-        prop_assert_eq!(rows(&resized.field, &resized.array), each(&|i| i.resize(4, 3, Filter::Bicubic).unwrap()));
+        let resized = kernels::resize(column, size, Filter::Bicubic, OnError::Raise).unwrap();
+        prop_assert_eq!(resized.images, each(&|i| i.resize(4, 3, Filter::Bicubic).unwrap()));
 
         let first = |_| Some(kernels::CropBox { x: 0, y: 0, width: 1, height: 1 });
-        let cropped = kernels::crop("p", column, first, OnError::Raise).unwrap();
-        prop_assert_eq!(rows(&cropped.field, &cropped.array), each(&|i| i.crop(0, 0, 1, 1).unwrap()));
+        let cropped = kernels::crop(column, first, OnError::Raise).unwrap();
+        prop_assert_eq!(cropped.images, each(&|i| i.crop(0, 0, 1, 1).unwrap()));
 
         let encoded = kernels::encode(column, EncodeFormat::Png, OnError::Raise).unwrap();
         let files: Vec<_> = encoded.array.iter().map(|f| f.map(|f| decode(f, &DecodeOptions::default()).unwrap())).collect();
@@ -109,13 +104,13 @@ fn a_failed_row_stops_the_call_or_becomes_null_as_asked() {
     let files = BinaryArray::from_opt_vec(vec![Some(&good), None, Some(b"not an image"), Some(&good)]);
     let bytes = BytesColumn::try_new(&files).unwrap();
 
-    let error = kernels::decode("i", bytes, &DecodeOptions::default(), OnError::Raise).unwrap_err();
+    let error = kernels::decode(bytes, &DecodeOptions::default(), OnError::Raise).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Decode);
     assert!(error.message().starts_with("row 2: "), "{error}");
 
     for policy in [OnError::Ignore, OnError::Log] {
-        let decoded = kernels::decode("i", bytes, &DecodeOptions::default(), policy).unwrap();
-        let valid: Vec<bool> = rows(&decoded.field, &decoded.array).iter().map(Option::is_some).collect();
+        let decoded = kernels::decode(bytes, &DecodeOptions::default(), policy).unwrap();
+        let valid: Vec<bool> = decoded.images.iter().map(Option::is_some).collect();
         assert_eq!(valid, [true, false, false, true]);
         assert_eq!(
             decoded.errors.iter().map(|(row, e)| (*row, e.kind())).collect::<Vec<_>>(),

@@ -1,8 +1,8 @@
 //! The middle stage: prepared rows, back in input order, become batches of consecutive rows.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use imbed_core::{EncodedImage, Error, ErrorKind, ImageBatch, PixelBatch, Result};
 
 use crate::{budget::Budget, prepare::Prepared, report::Report, rows::Slot};
@@ -69,6 +69,8 @@ pub(crate) struct Batcher {
     pub(crate) layout: Layout,
     /// Bytes that each row holds of the budget.
     pub(crate) row_bytes: usize,
+    /// How long rows wait for others while the model has nothing to do; `None` until their batch is full or the input ends.
+    pub(crate) linger: Option<Duration>,
 }
 
 impl Batcher {
@@ -77,7 +79,15 @@ impl Batcher {
         let mut waiting = BTreeMap::new();
         let mut next = 0;
         let mut batch = self.empty();
-        for row in done {
+        loop {
+            let row = match self.receive(done, batch.slots.is_empty()) {
+                Ok(row) => row,
+                Err(RecvTimeoutError::Disconnected) => break,
+                // While the model is busy, waiting costs nothing and makes the batch fuller.
+                Err(RecvTimeoutError::Timeout) if batches.is_full() => continue,
+                Err(RecvTimeoutError::Timeout) if self.send(&mut batch, batches, budget) => continue,
+                Err(RecvTimeoutError::Timeout) => return,
+            };
             waiting.insert(row.sequence, row);
             while let Some(Done { slot, result, .. }) = waiting.remove(&next) {
                 next += 1;
@@ -96,6 +106,14 @@ impl Batcher {
         }
         if !batch.slots.is_empty() {
             self.send(&mut batch, batches, budget);
+        }
+    }
+
+    /// The next row, or a timeout if rows have waited for it long enough.
+    fn receive(&self, done: &Receiver<Done>, nobody_waits: bool) -> Result<Done, RecvTimeoutError> {
+        match self.linger {
+            Some(linger) if !nobody_waits => done.recv_timeout(linger),
+            _ => done.recv().map_err(RecvTimeoutError::from),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The way in: plan once, run as often as wanted.
 
-use std::{iter, sync::Arc};
+use std::{iter, sync::Arc, time::Duration};
 
 use arrow_array::{ArrayRef, FixedSizeListArray, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Field, Schema};
@@ -47,6 +47,7 @@ pub struct Engine {
     plan: Plan,
     decode: DecodeOptions,
     allocator: Allocator,
+    linger: Option<Duration>,
     loaded: Arc<Loaded>,
     requests: Option<Arc<Requests>>,
 }
@@ -69,6 +70,7 @@ pub struct EngineBuilder {
     machine: Machine,
     inventory: Arc<dyn GpuInventory>,
     allocator: Allocator,
+    linger: Option<Duration>,
 }
 
 impl EngineBuilder {
@@ -107,9 +109,19 @@ impl EngineBuilder {
         self
     }
 
+    /// Runs a batch that is not full once its rows have waited so long and the model has nothing to do.
+    ///
+    /// For inputs that pause while somebody waits for what has gone in. Which rows share a batch then depends on time; without
+    /// this, only on the input.
+    #[must_use]
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.linger = Some(linger);
+        self
+    }
+
     /// Decides everything. Loads nothing.
     pub fn build(self) -> Result<Engine> {
-        let Self { descriptor, mut decode, prepare_threads, machine, inventory, allocator } = self;
+        let Self { descriptor, mut decode, prepare_threads, machine, inventory, allocator, linger } = self;
         let plan = Plan::new(descriptor.as_ref(), machine, inventory.as_ref(), prepare_threads)?;
         match (descriptor.execution(), descriptor.input()) {
             (Execution::Async, InputSpec::Pixels(_)) => {
@@ -129,7 +141,7 @@ impl EngineBuilder {
         decode.icc = options.icc;
         decode.frame = options.frame;
         let requests = Requests::start(descriptor.execution())?;
-        Ok(Engine { descriptor, plan, decode, allocator, loaded: Arc::default(), requests })
+        Ok(Engine { descriptor, plan, decode, allocator, linger, loaded: Arc::default(), requests })
     }
 }
 
@@ -143,6 +155,7 @@ impl Engine {
             machine: Machine::detect(),
             inventory: Arc::new(SystemInventory),
             allocator: Allocator::global(),
+            linger: None,
         }
     }
 
@@ -158,8 +171,13 @@ impl Engine {
 
     /// The embedding column's field: its type, and metadata that say what made it. Reads the weights to hash them.
     pub fn field(&self, name: &str) -> Result<Field> {
-        let provenance = provenance(self.descriptor.as_ref())?;
-        Ok(embedding_field(name, self.plan.dimensions, &provenance))
+        Self::field_of(name, self.descriptor.as_ref(), true)
+    }
+
+    /// The same of a model that is not to be run here: for planners. Reads the weights only if they are to be hashed.
+    pub fn field_of(name: &str, descriptor: &dyn ImageEmbedderDescriptor, hash_weights: bool) -> Result<Field> {
+        let provenance = provenance(descriptor, hash_weights)?;
+        Ok(embedding_field(name, descriptor.dimensions().size, &provenance))
     }
 
     /// Embeds every chunk of `input`, in order. The model is loaded now if this is the first use.
@@ -185,7 +203,7 @@ impl Engine {
                 decode: self.decode,
                 alpha: self.descriptor.options().alpha,
             },
-            batcher: Batcher { batch_size: self.plan.batch_size.value, layout, row_bytes },
+            batcher: Batcher { batch_size: self.plan.batch_size.value, layout, row_bytes, linger: self.linger },
             loaded: Arc::clone(&self.loaded),
             leases: self.leases()?,
             requests: self.requests.clone(),

@@ -6,6 +6,8 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::Field;
 use imbed_core::{Error, ErrorKind, Result};
 
+use crate::steps::Steps;
+
 /// Some rows of the input.
 #[derive(Debug, Clone)]
 pub struct Chunk {
@@ -38,6 +40,13 @@ pub enum Images {
         /// Their field: its extension metadata says how to read the array.
         field: Arc<Field>,
     },
+    /// Images of one of the other kinds, to which something is done before the model's own preprocessing.
+    Changed {
+        /// The images.
+        images: Box<Images>,
+        /// What is done to each.
+        steps: Arc<Steps>,
+    },
 }
 
 impl Images {
@@ -46,6 +55,7 @@ impl Images {
         match self {
             Self::Encoded(array) | Self::Paths(array) | Self::Decoded { array, .. } => array.len(),
             Self::BytesOrPaths { bytes, .. } => bytes.len(),
+            Self::Changed { images, .. } => images.len(),
         }
     }
 
@@ -59,6 +69,15 @@ impl Images {
         match self {
             Self::Encoded(array) | Self::Paths(array) | Self::Decoded { array, .. } => array.get_array_memory_size(),
             Self::BytesOrPaths { bytes, paths } => bytes.get_array_memory_size() + paths.get_array_memory_size(),
+            Self::Changed { images, .. } => images.memory(),
+        }
+    }
+
+    /// The images before anything is done to them, and what is done.
+    pub(crate) fn unchanged(&self) -> (&Self, Option<&Steps>) {
+        match self {
+            Self::Changed { images, steps } => (images, Some(steps)),
+            images => (images, None),
         }
     }
 }
@@ -68,7 +87,8 @@ impl Chunk {
     pub(crate) fn check(&self) -> Result<()> {
         let rows = self.batch.num_rows();
         let labels = self.labels.as_ref().map_or(rows, Array::len);
-        let paths = if let Images::BytesOrPaths { paths, .. } = &self.images { paths.len() } else { rows };
+        let paths =
+            if let (Images::BytesOrPaths { paths, .. }, _) = self.images.unchanged() { paths.len() } else { rows };
         if self.images.len() == rows && labels == rows && paths == rows {
             return Ok(());
         }

@@ -13,7 +13,7 @@
 //!
 //! [`Engine`] is the way in: [`Engine::builder`] plans, [`Engine::embed_stream`] and [`Engine::embed_array`] run. Whether the
 //! model blocks or is asynchronous, the caller sees the same iterator of [`EmbeddedChunk`]s. What was decided and why is a
-//! [`Plan`], which prints.
+//! [`Plan`], which prints. Which [`files`] a folder or a pattern means is decided here too, for all front ends.
 
 mod assemble;
 mod batch;
@@ -21,6 +21,7 @@ mod budget;
 mod cancel;
 mod engine;
 mod feed;
+pub mod files;
 mod finish;
 mod gpu;
 mod input;
@@ -35,6 +36,7 @@ mod report;
 mod requests;
 mod resources;
 mod rows;
+mod steps;
 mod stream;
 
 pub use cancel::CancelHandle;
@@ -45,4 +47,5 @@ pub use metrics::MetricsSnapshot;
 pub use output::{EmbeddedChunk, RowError};
 pub use plan::{Decision, Plan};
 pub use resources::Machine;
+pub use steps::{Step, Steps};
 pub use stream::EmbedStream;

@@ -1,25 +1,25 @@
 //! One row: from its place in the input to what the model reads.
 
 use std::{
-    fs::File,
-    io::Read,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
 use imbed_core::{
-    EncodedImage, Error, ErrorKind, InputSpec, Preprocess, Result,
+    EncodedImage, InputSpec, Preprocess, Result,
     arrow::{BytesColumn, ImageColumn, StringsColumn},
     image::{DecodeOptions, EncodeFormat, Image, Mode, decode, encode, sniff},
-    options::Alpha,
+    options::{Alpha, OnError},
     preprocess::Size,
 };
 
 use crate::{
+    files::read,
     input::Images,
     load::panicked,
     metrics::{Metrics, Stage},
     rows::Source,
+    steps::Steps,
 };
 
 /// A row that is ready for the model.
@@ -45,6 +45,15 @@ enum Found<'a> {
     Image(Image),
 }
 
+/// The image of `found` after `steps`.
+fn change(steps: &Steps, found: Found<'_>, metrics: &Metrics) -> Result<Image> {
+    let image = match found {
+        Found::Image(image) => image,
+        Found::Bytes(bytes) => metrics.time(Stage::Decode, || steps.decode(&bytes))?,
+    };
+    metrics.time(Stage::Preprocess, || steps.apply(image))
+}
+
 impl Preparer {
     /// Prepares row `row` of `source`; `None` if the row has no image. Panics inside a decoder become errors of the row.
     pub(crate) fn prepare(&self, source: &Source, row: usize, metrics: &Metrics) -> Result<Option<Prepared>> {
@@ -53,7 +62,22 @@ impl Preparer {
     }
 
     fn prepare_row(&self, images: &Images, row: usize, metrics: &Metrics) -> Result<Option<Prepared>> {
-        let Some(found) = self.find(images, row, metrics)? else { return Ok(None) };
+        let (images, steps) = images.unchanged();
+        let mut found = self.find(images, row, metrics);
+        if let Some(steps) = steps {
+            // Whatever fails up to here is the steps' own.
+            found = match found.and_then(|found| found.map(|found| change(steps, found, metrics)).transpose()) {
+                Ok(image) => Ok(image.map(Found::Image)),
+                Err(error) if steps.on_error == OnError::Raise => Err(error),
+                Err(error) => {
+                    if steps.on_error == OnError::Log {
+                        tracing::warn!("row {row} of a batch: {}: {}", error.kind(), error.message());
+                    }
+                    Ok(None)
+                }
+            };
+        }
+        let Some(found) = found? else { return Ok(None) };
         match &self.input {
             InputSpec::Pixels(preprocess) => self.pixels(preprocess, found, metrics).map(Some),
             InputSpec::Encoded { media_types } => self.encoded(media_types, found, metrics).map(Some),
@@ -67,7 +91,7 @@ impl Preparer {
         };
         let path = |array: &'a arrow_array::ArrayRef| -> Result<Option<Found<'a>>> {
             let Some(path) = StringsColumn::try_new(array)?.get(row) else { return Ok(None) };
-            let bytes = metrics.time(Stage::Read, || self.read(path))?;
+            let bytes = metrics.time(Stage::Read, || read(path, &self.decode.limits))?;
             metrics.add_bytes_read(bytes.len());
             Ok(Some(Found::Bytes(bytes.into())))
         };
@@ -79,22 +103,8 @@ impl Preparer {
                 None => path(paths),
             },
             Images::Decoded { array, field } => Ok(ImageColumn::try_new(field, array)?.get(row)?.map(Found::Image)),
+            Images::Changed { images, .. } => self.find(images, row, metrics),
         }
-    }
-
-    /// Reads a file whole, but never more than the limit, whatever its length claims to be.
-    fn read(&self, path: &str) -> Result<Vec<u8>> {
-        let failed = |e| Error::new(ErrorKind::Io, format!("cannot be read: {e}")).source(e);
-        let file = File::open(path).map_err(|e| failed_open(path, &e))?;
-        let metadata = file.metadata().map_err(failed)?;
-        if !metadata.is_file() {
-            return Err(Error::new(ErrorKind::Io, "is not a regular file"));
-        }
-        self.check_bytes(metadata.len())?;
-        let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
-        file.take(self.decode.limits.max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
-        self.check_bytes(bytes.len() as u64)?;
-        Ok(bytes)
     }
 
     fn check_bytes(&self, bytes: u64) -> Result<()> {
@@ -130,12 +140,4 @@ impl Preparer {
         let bytes = metrics.time(Stage::Preprocess, || encode(&image, EncodeFormat::Png))?;
         Ok(Prepared::Encoded(EncodedImage { bytes: Arc::from(bytes), media_type: "image/png" }))
     }
-}
-
-fn failed_open(path: &str, error: &std::io::Error) -> Error {
-    let failed = Error::new(ErrorKind::Io, format!("cannot be opened: {error}"));
-    if path.starts_with("http://") || path.starts_with("https://") || path.contains("://") {
-        return failed.hint("URLs are not fetched; download the files, or put their bytes into the table");
-    }
-    failed
 }

@@ -9,13 +9,13 @@ use crate::finish::unit_length;
 const CHANGE_VECTORS: &[&str] =
     &["dtype", "normalize", "dimensions", "pooling", "image_size", "alpha", "exif_orientation", "icc", "frame"];
 
-/// The provenance of `descriptor`'s vectors. Reads the weights to hash them.
-pub(crate) fn provenance(descriptor: &dyn ImageEmbedderDescriptor) -> Result<Provenance> {
+/// The provenance of `descriptor`'s vectors. Reads the weights if they are to be hashed.
+pub(crate) fn provenance(descriptor: &dyn ImageEmbedderDescriptor, hash_weights: bool) -> Result<Provenance> {
     Ok(Provenance {
         provider: descriptor.provider().to_owned(),
         model: descriptor.model().to_owned(),
         normalized: unit_length(descriptor),
-        weights: descriptor.weights_hash()?,
+        weights: if hash_weights { descriptor.weights_hash()? } else { None },
         version: env!("CARGO_PKG_VERSION").to_owned(),
         options: changed(descriptor.options())?,
         recipe: recipe(descriptor)?,

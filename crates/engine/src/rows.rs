@@ -24,7 +24,7 @@ pub(crate) struct Source {
 impl Source {
     /// Row `row`'s error, with its place in the whole input.
     pub(crate) fn row_error(&self, row: usize, error: Error) -> RowError {
-        let labels = match (&self.labels, &self.images) {
+        let labels = match (&self.labels, self.images.unchanged().0) {
             (Some(labels), _) | (None, Images::Paths(labels)) => Some(labels),
             _ => None,
         };

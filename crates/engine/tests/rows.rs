@@ -2,15 +2,19 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use arrow_array::{Array, ArrayRef, Int64Array, StringArray};
 use imbed_core::{
     ErrorKind,
     arrow::images_to_array,
-    image::{Image, Mode, Samples},
+    image::{DecodeOptions, Image, Mode, Samples},
+    options::{Alpha, OnError},
 };
-use imbed_engine::Images;
+use imbed_engine::{Images, Step, Steps};
 use proptest::prelude::*;
 use support::{FakeModel, Row, chunk, chunks, encoded, expected, vectors};
 
@@ -154,4 +158,41 @@ fn decoded_images_need_no_decoding_and_give_the_same_vectors() {
     let (field, array) = images_to_array("image", &[Some(image), None]).unwrap();
     let embedded = FakeModel::new(&[]).engine().embed_array(Images::Decoded { array, field: Arc::new(field) }).unwrap();
     assert_eq!(vectors(&embedded.embeddings), [Some(vec![7.0, 8.0, 9.0, 1.0]), None]);
+}
+
+#[test]
+fn an_input_that_pauses_does_not_keep_its_rows_waiting_for_a_full_batch() {
+    let engine = FakeModel::new(&[("batch_size", "8")]).builder().linger(Duration::from_millis(5)).build().unwrap();
+    let (send, receive) = mpsc::channel();
+    let mut stream = engine.embed_stream(receive.into_iter().map(Ok)).unwrap();
+    for colour in [[1, 2, 3], [4, 5, 6]] {
+        send.send(chunk(&[Row::Good(colour)], 0)).unwrap();
+        let part = stream.next().unwrap().unwrap();
+        assert_eq!(vectors(&part.embeddings)[0].as_deref(), expected(Row::Good(colour)).as_ref().map(|v| &v[..]));
+    }
+    drop(send);
+    assert!(stream.next().is_none());
+}
+
+#[test]
+fn steps_come_before_the_models_own_preprocessing() {
+    let rows = [Row::Good([9, 0, 200]), Row::Null, Row::Bad];
+    let steps = |on_error| {
+        Arc::new(Steps {
+            decode: DecodeOptions::default(),
+            then: vec![Step::Convert { mode: Mode::L, alpha: Alpha::Drop }],
+            on_error,
+        })
+    };
+    let changed =
+        |on_error| Images::Changed { images: Box::new(Images::Encoded(encoded(&rows))), steps: steps(on_error) };
+    let engine = FakeModel::new(&[("on_error", "ignore")]).engine();
+    let grey = engine.embed_array(changed(OnError::Raise)).unwrap();
+    let found = vectors(&grey.embeddings);
+    let pixel = &found[0].as_ref().unwrap()[..3];
+    assert!(pixel[0] == pixel[1] && pixel[1] == pixel[2], "{pixel:?}");
+    assert!(found[1].is_none() && found[2].is_none());
+    assert_eq!(grey.errors.len(), 1);
+    // A step that makes such rows null leaves nothing to report.
+    assert!(engine.embed_array(changed(OnError::Ignore)).unwrap().errors.is_empty());
 }

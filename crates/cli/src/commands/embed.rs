@@ -113,7 +113,8 @@ impl Run<'_> {
         let progress = Progress::new(source.total, !messages.quiet && !messages.json);
         let skipped = source.skipped.clone();
         let mut stream = engine.embed_stream(source.into_chunks()).fatal()?;
-        interrupt::stops(stream.cancel_handle());
+        let cancel = stream.cancel_handle();
+        interrupt::stops(move || cancel.cancel());
         if let Err(failure) = self.drain(&mut stream, &progress) {
             progress.finish();
             return Err(if interrupt::asked() { Failure::Interrupted } else { failure });

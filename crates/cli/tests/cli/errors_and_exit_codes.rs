@@ -246,3 +246,10 @@ fn a_reader_that_goes_away_is_no_failure() {
     assert!(output.status.success());
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
+
+#[cfg(not(feature = "sql"))]
+#[test]
+fn a_program_without_sql_says_how_to_get_it() {
+    let assert = Folder::new().imbed(&["sql", "SELECT 1"]).assert().code(2);
+    assert!(stderr(&assert).contains("--features sql"), "{}", stderr(&assert));
+}

@@ -10,3 +10,5 @@ mod outputs;
 #[path = "../../../hub/tests/support/server.rs"]
 mod server;
 mod similar;
+#[cfg(feature = "sql")]
+mod sql;

@@ -20,6 +20,7 @@ use crate::{
     Error, ErrorKind, Result,
     image::{Image, Mode, SampleType, Samples},
     options::Alpha,
+    preprocess::Size,
 };
 
 /// A column of decoded images, in one of the types of [`ImageType`] or in Daft's layout
@@ -67,11 +68,7 @@ impl<'a> ImageColumn<'a> {
     }
 
     fn fixed(array: &'a dyn Array, metadata: &str) -> Result<Option<Self>> {
-        let metadata = row_major(metadata)?;
-        let shape: Option<Vec<u32>> = metadata["shape"]
-            .as_array()
-            .and_then(|shape| shape.iter().map(|n| n.as_u64().and_then(|n| u32::try_from(n).ok())).collect());
-        let Some(Ok(shape)) = shape.map(<[u32; 3]>::try_from) else { return Ok(None) };
+        let Some(shape) = fixed_shape(metadata)? else { return Ok(None) };
         let DataType::FixedSizeList(_, length) = array.data_type() else { return Ok(None) };
         // In 128 bits no product of three sides overflows.
         if shape.iter().map(|side| u128::from(*side)).product::<u128>() != *length as u128 {
@@ -129,18 +126,21 @@ impl<'a> ImageColumn<'a> {
 
     /// The image of a row; `None` where it is null or past the end, an error where its shape makes no image.
     pub fn get(&self, row: usize) -> Result<Option<Image>> {
+        let Some((mode, Size { height, width })) = self.describe(row)? else { return Ok(None) };
+        Image::new(mode, width, height, self.values.samples(self.lists.range(row))).map(Some)
+    }
+
+    /// The mode and the size of a row's image, as [`get`](Self::get) without its samples.
+    pub fn describe(&self, row: usize) -> Result<Option<(Mode, Size)>> {
         if row >= self.len() || self.array.is_null(row) || self.lists.is_null(row) {
             return Ok(None);
         }
-        let samples = self.values.samples(self.lists.range(row));
         let ([height, width, channels], told) = self.shape(row)?;
-        let mode = told.or_else(|| Mode::of(samples.sample_type(), channels as usize)).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Unsupported,
-                format!("there is no image mode of {channels} {:?} channels", samples.sample_type()),
-            )
+        let samples = self.values.sample_type();
+        let mode = told.or_else(|| Mode::of(samples, channels as usize)).ok_or_else(|| {
+            Error::new(ErrorKind::Unsupported, format!("there is no image mode of {channels} {samples:?} channels"))
         })?;
-        Image::new(mode, width, height, samples).map(Some)
+        Ok(Some((mode, Size { height, width })))
     }
 
     /// All rows in order.
@@ -170,6 +170,15 @@ impl<'a> ImageColumn<'a> {
             }
         }
     }
+}
+
+/// The shape of tensors of one shape, if it is that of images.
+pub(super) fn fixed_shape(metadata: &str) -> Result<Option<[u32; 3]>> {
+    let metadata = row_major(metadata)?;
+    let shape: Option<Vec<u32>> = metadata["shape"]
+        .as_array()
+        .and_then(|shape| shape.iter().map(|n| n.as_u64().and_then(|n| u32::try_from(n).ok())).collect());
+    Ok(shape.and_then(|shape| shape.try_into().ok()))
 }
 
 /// The metadata of a tensor, which must be laid out row by row.
@@ -315,7 +324,7 @@ mod tests {
             let (field, array) = images_to_array("i", &images).unwrap();
             assert_eq!(field.extension_type_name(), Some(FIXED));
             assert_eq!(field.data_type(), array.data_type());
-            assert!(ImageColumn::accepts(&field));
+            assert_eq!(ImageType::of_field(&field), Some(ImageType::Fixed { mode, height: 2, width: 3 }));
             let back: Vec<_> = ImageColumn::try_new(&field, &array).unwrap().iter().map(Result::unwrap).collect();
             assert_eq!(back, images, "{mode}");
         }
@@ -328,6 +337,7 @@ mod tests {
         let (field, array) = images_to_array("i", &images).unwrap();
         assert_eq!(field.extension_type_name(), Some(VARIABLE));
         assert_eq!(field.data_type(), array.data_type());
+        assert_eq!(ImageType::of_field(&field), Some(ImageType::Variable { samples: SampleType::U8 }));
         let column = ImageColumn::try_new(&field, &array).unwrap();
         assert_eq!(column.iter().map(Result::unwrap).collect::<Vec<_>>(), images);
         let slice = array.slice(1, 2);
@@ -370,6 +380,7 @@ mod tests {
             column("mode", Arc::new(UInt8Array::from(vec![Some(3), None]))),
         ]);
         let field = Field::new("i", array.data_type().clone(), true);
+        assert_eq!(ImageType::of_field(&field), Some(ImageType::Variable { samples: SampleType::U8 }));
         let column = ImageColumn::try_new(&field, &array).unwrap();
         let image = |row: usize| column.get(row).unwrap().unwrap();
         assert_eq!((image(0).mode(), image(0).as_u8().unwrap()), (Mode::Rgb, &[1, 2, 3][..]));
@@ -379,7 +390,9 @@ mod tests {
     #[test]
     fn a_column_of_something_else_is_named() {
         let array = Int32Array::from(vec![1]);
-        let error = ImageColumn::try_new(&Field::new("x", DataType::Int32, true), &array).unwrap_err();
+        let field = Field::new("x", DataType::Int32, true);
+        assert_eq!(ImageType::of_field(&field), None);
+        let error = ImageColumn::try_new(&field, &array).unwrap_err();
         assert!(error.message().contains("'x' of type Int32"), "{error}");
     }
 

@@ -7,6 +7,7 @@ use arrow_schema::{
     extension::{EXTENSION_TYPE_METADATA_KEY, EXTENSION_TYPE_NAME_KEY},
 };
 
+use super::{ImageColumn, image_array::fixed_shape};
 use crate::image::{Image, Mode, SampleType};
 
 /// The name of the canonical type of tensors of one shape.
@@ -46,12 +47,35 @@ impl ImageType {
             samples = widest(samples, shape.0.sample_type());
         }
         let (mode, height, width) = first;
+        Self::fixed(mode, height, width).filter(|_| same).unwrap_or(Self::Variable { samples })
+    }
+
+    /// The type of images of one mode and size; `None` where Arrow has none.
+    pub fn fixed(mode: Mode, height: u32, width: u32) -> Option<Self> {
         // A list of fixed size has a length of 32 bits, and one of length 0 cannot be told from no list.
         let length = mode.channels() as u64 * u64::from(height) * u64::from(width);
-        if same && (1..=i32::MAX as u64).contains(&length) {
-            Self::Fixed { mode, height, width }
-        } else {
-            Self::Variable { samples }
+        (1..=i32::MAX as u64).contains(&length).then_some(Self::Fixed { mode, height, width })
+    }
+
+    /// The type of a column with this field, as [`ImageColumn`](super::ImageColumn) would read it; `None` if it is not one of
+    /// images. Daft's layout counts as variable.
+    pub fn of_field(field: &Field) -> Option<Self> {
+        if !ImageColumn::accepts(field) {
+            return None;
+        }
+        match field.data_type() {
+            DataType::FixedSizeList(item, _) => {
+                let [height, width, channels] =
+                    fixed_shape(field.extension_type_metadata().unwrap_or_default()).ok()??;
+                Self::fixed(Mode::of(sample_type(item.data_type())?, channels as usize)?, height, width)
+            }
+            DataType::Struct(fields) => match fields.find("data")?.1.data_type() {
+                DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+                    Some(Self::Variable { samples: sample_type(item.data_type())? })
+                }
+                _ => None,
+            },
+            _ => None,
         }
     }
 
@@ -111,6 +135,15 @@ pub(super) fn item(samples: SampleType) -> Arc<Field> {
 /// The elements of a shape.
 pub(super) fn shape_item() -> Arc<Field> {
     Arc::new(Field::new("item", DataType::Int32, false))
+}
+
+fn sample_type(data_type: &DataType) -> Option<SampleType> {
+    match data_type {
+        DataType::UInt8 => Some(SampleType::U8),
+        DataType::UInt16 => Some(SampleType::U16),
+        DataType::Float32 => Some(SampleType::F32),
+        _ => None,
+    }
 }
 
 fn widest(a: SampleType, b: SampleType) -> SampleType {

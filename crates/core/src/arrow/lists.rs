@@ -9,7 +9,7 @@ use arrow_array::{
 };
 use arrow_schema::DataType;
 
-use crate::image::Samples;
+use crate::image::{SampleType, Samples};
 
 /// A column of lists.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +78,14 @@ impl<'a> Values<'a> {
             DataType::Float32 => Self::F32(array.as_primitive_opt::<Float32Type>()?.values()),
             _ => return None,
         })
+    }
+
+    pub(super) fn sample_type(self) -> SampleType {
+        match self {
+            Self::U8(_) => SampleType::U8,
+            Self::U16(_) => SampleType::U16,
+            Self::F32(_) => SampleType::F32,
+        }
     }
 
     pub(super) fn samples(self, range: Range<usize>) -> Samples {

@@ -9,6 +9,6 @@ use crate::{
 };
 
 /// Converts every image to `mode`; see [`Image::convert`](crate::image::Image::convert).
-pub fn convert(name: &str, images: ImageColumn<'_>, mode: Mode, alpha: Alpha, on_error: OnError) -> Result<ImageRows> {
-    map_images(name, images, on_error, |image| Ok(image.convert(mode, alpha)))
+pub fn convert(images: ImageColumn<'_>, mode: Mode, alpha: Alpha, on_error: OnError) -> Result<ImageRows> {
+    map_images(images, on_error, |image| Ok(image.convert(mode, alpha)))
 }

@@ -1,11 +1,7 @@
 //! A rectangle of each image.
 
 use super::rows::{ImageRows, map};
-use crate::{
-    Result,
-    arrow::{ImageColumn, images_to_array},
-    options::OnError,
-};
+use crate::{Result, arrow::ImageColumn, options::OnError};
 
 /// A rectangle in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +20,6 @@ pub struct CropBox {
 ///
 /// A rectangle that leaves its image is an error of that row; see [`Image::crop`](crate::image::Image::crop).
 pub fn crop(
-    name: &str,
     images: ImageColumn<'_>,
     rectangle: impl Fn(usize) -> Option<CropBox> + Sync,
     on_error: OnError,
@@ -33,6 +28,5 @@ pub fn crop(
         let Some(CropBox { x, y, width, height }) = rectangle(row) else { return Ok(None) };
         images.get(row)?.map(|image| image.crop(x, y, width, height)).transpose()
     })?;
-    let (field, array) = images_to_array(name, &images)?;
-    Ok(ImageRows { field, array, errors })
+    Ok(ImageRows { images, errors })
 }

@@ -1,26 +1,21 @@
 //! What every kernel shares: rows in parallel, errors by row.
 
-use arrow_array::{ArrayRef, LargeBinaryArray};
-use arrow_schema::Field;
+use arrow_array::LargeBinaryArray;
 use rayon::prelude::*;
 
-use crate::{
-    Error, Result,
-    arrow::{ImageColumn, images_to_array},
-    image::Image,
-    options::OnError,
-};
+use crate::{Error, Result, arrow::ImageColumn, image::Image, options::OnError};
 
 /// The rows that failed, in order, and why.
 pub type RowErrors = Vec<(usize, Error)>;
 
-/// A column of images, and the rows that failed and are null in it.
+/// The images of a column's rows, and the rows that failed and are null among them.
+///
+/// [`images_to_array`](crate::arrow::images_to_array) makes a column of the narrowest type of them, and
+/// [`ImageType::array`](crate::arrow::ImageType::array) one of a type that was decided before.
 #[derive(Debug)]
 pub struct ImageRows {
-    /// The field of the column, with the metadata that says how to read it.
-    pub field: Field,
-    /// The images.
-    pub array: ArrayRef,
+    /// One for each row.
+    pub images: Vec<Option<Image>>,
     /// The rows that failed.
     pub errors: RowErrors,
 }
@@ -56,14 +51,12 @@ pub(super) fn map<T: Send>(
     Ok((values, errors))
 }
 
-/// `f` of every image of a column, as a column with the name `name`.
+/// `f` of every image of a column.
 pub(super) fn map_images(
-    name: &str,
     images: ImageColumn<'_>,
     on_error: OnError,
     f: impl Fn(Image) -> Result<Image> + Sync,
 ) -> Result<ImageRows> {
     let (images, errors) = map(images.len(), on_error, |row| images.get(row)?.map(&f).transpose())?;
-    let (field, array) = images_to_array(name, &images)?;
-    Ok(ImageRows { field, array, errors })
+    Ok(ImageRows { images, errors })
 }

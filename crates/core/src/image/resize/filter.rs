@@ -1,8 +1,10 @@
 //! The filters and their shapes.
 
-use std::f64::consts::PI;
+use std::{f64::consts::PI, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+
+use crate::{Error, ErrorKind};
 
 /// How the pixels around a point are weighed. The numbers of Pillow's `Image.Resampling` are in brackets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -39,6 +41,18 @@ impl Filter {
         })
     }
 
+    /// The word for it, such as `bicubic`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nearest => "nearest",
+            Self::Box => "box",
+            Self::Bilinear => "bilinear",
+            Self::Hamming => "hamming",
+            Self::Bicubic => "bicubic",
+            Self::Lanczos => "lanczos",
+        }
+    }
+
     /// How far the filter reaches to each side of a point, in source pixels where nothing is reduced.
     pub(super) fn support(self) -> f64 {
         match self {
@@ -60,6 +74,23 @@ impl Filter {
             Self::Lanczos if (-3.0..3.0).contains(&x) => sinc(x) * sinc(x / 3.0),
             Self::Lanczos => 0.0,
         }
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Filter {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self, Error> {
+        Self::ALL.into_iter().find(|filter| filter.as_str() == s).ok_or_else(|| {
+            Error::new(ErrorKind::BadOption, format!("'{s}' is not a filter"))
+                .hint(format!("one of: {}", Self::ALL.map(Self::as_str).join(", ")))
+        })
     }
 }
 
@@ -100,7 +131,11 @@ mod tests {
 
     #[test]
     fn json_uses_words_and_numbers_are_pils() {
-        assert_eq!(serde_json::to_value(Filter::Bicubic).unwrap(), "bicubic");
+        for filter in Filter::ALL {
+            assert_eq!(serde_json::to_value(filter).unwrap(), filter.as_str());
+            assert_eq!(filter.to_string().parse::<Filter>().unwrap(), filter);
+        }
+        assert!("cubic".parse::<Filter>().unwrap_err().hint_text().unwrap().contains("bicubic"));
         assert_eq!(Filter::from_pil(3), Some(Filter::Bicubic));
         assert_eq!(Filter::from_pil(1), Some(Filter::Lanczos));
         assert_eq!(Filter::from_pil(6), None);

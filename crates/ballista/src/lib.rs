@@ -1,0 +1,1 @@
+//! The functions of imbed on a Ballista cluster.

@@ -1,0 +1,128 @@
+//! `imbed sql`: queries in, tables and files out.
+
+use super::fixture::{Embedded, Folder, batch, binary, png, provenance, stderr, stdout, texts, write_parquet};
+
+#[test]
+fn a_copy_gives_the_file_that_embed_gives() {
+    let folder = Folder::with_shots(5);
+    let assert = folder
+        .imbed(&["sql", "COPY (SELECT path, embed_image(image) AS embedding FROM images('shots')) TO 'sql.parquet'"])
+        .assert()
+        .code(0);
+    assert!(stderr(&assert).starts_with("5 rows written in"), "{}", stderr(&assert));
+    let by_sql = Embedded::read(&folder.path("sql.parquet"));
+    let embedded = folder.embed(&["shots"]);
+    assert_eq!(by_sql.columns(), embedded.columns());
+    assert_eq!(by_sql.texts("path"), embedded.texts("path"));
+    assert_eq!(by_sql.vectors(), embedded.vectors());
+    assert_eq!(provenance(&by_sql), provenance(&embedded));
+    assert!(provenance(&by_sql).contains_key("imbed.weights"));
+}
+
+#[test]
+fn a_result_is_a_table_with_vectors_and_images_made_short() {
+    let folder = Folder::with_shots(3);
+    let query = "SELECT path, size, image, decode_image(image) AS pixels, embed_image(image) AS e, NULL AS nothing \
+                 FROM images('shots/*.png') ORDER BY path LIMIT 2";
+    let text = stdout(&folder.imbed(&["sql", query]).assert().code(0));
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines[0].starts_with("path") && lines[0].ends_with("nothing"), "{text}");
+    assert!(lines[1].starts_with("shots/00.png") && lines[1].contains("RGB 40 x 32"), "{text}");
+    assert!(
+        lines[1].contains(" numbers]") && lines[1].contains(&format!("{} B", png(0).len())) || lines[1].contains(" kB"),
+        "{text}"
+    );
+    assert!(lines[2].ends_with("NULL"), "{text}");
+}
+
+#[test]
+fn a_long_result_is_cut_and_json_is_not() {
+    let folder = Folder::with_shots(4);
+    let query = "SELECT path FROM images('shots')";
+    let assert = folder.imbed(&["sql", query, "--rows", "2"]).assert().code(0);
+    assert_eq!(stdout(&assert).lines().count(), 3);
+    assert!(stderr(&assert).contains("--rows"), "{}", stderr(&assert));
+    let text = stdout(&folder.imbed(&["sql", "SELECT path, size FROM images('shots')", "--json"]).assert().code(0));
+    let rows: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 4);
+    assert_eq!(rows[1]["path"], "shots/01.png");
+    assert_eq!(rows[1]["size"], png(1).len());
+}
+
+#[test]
+fn tables_are_named_by_option_or_in_quotes_and_statements_follow_each_other() {
+    let folder = Folder::with_shots(4);
+    folder.embed(&["shots"]);
+    let near = "SELECT b.path, cosine_similarity(a.embedding, b.embedding) AS s FROM t a JOIN t b ON a.path = 'shots/02.png' \
+                ORDER BY s DESC LIMIT 1";
+    let text = stdout(&folder.imbed(&["sql", "--table", "t=out.parquet", near]).assert().code(0));
+    assert!(text.lines().nth(1).unwrap().starts_with("shots/02.png"), "{text}");
+    let two = "CREATE TABLE small AS SELECT path FROM 'out.parquet' WHERE path > 'shots/01.png'; SELECT count(*) AS n FROM small";
+    let text = stdout(&folder.imbed(&["sql", two]).assert().code(0));
+    assert_eq!(text.split_whitespace().collect::<Vec<_>>(), ["n", "2"]);
+    folder.write("list.csv", b"name,shot\na,shots/00.png\nb,shots/03.png\n");
+    let query = "SELECT name, embed_image(shot) AS e FROM c";
+    let text = stdout(&folder.imbed(&["sql", "--table", "c=list.csv", query]).assert().code(0));
+    assert!(text.lines().count() == 3 && text.contains(" numbers]"), "{text}");
+    let text = stdout(&folder.imbed(&["sql", "-"]).write_stdin("SELECT 1 AS one").assert().code(0));
+    assert_eq!(text, "one\n  1\n");
+}
+
+#[test]
+fn a_plan_is_printed_whole() {
+    let folder = Folder::with_shots(1);
+    let query = "EXPLAIN FORMAT INDENT SELECT embed_image(decode_image(image)) FROM images('shots')";
+    let text = stdout(&folder.imbed(&["sql", query]).assert().code(0));
+    assert!(text.contains("EmbedExec: ") && text.contains("fused with [decode, 8 bits]"), "{text}");
+}
+
+#[test]
+fn mistakes_are_refused_before_any_work() {
+    let folder = Folder::with_shots(1);
+    for (query, message) in [
+        ("SELEC 1", "SELEC"),
+        ("SELECT * FROM nowhere", "nowhere"),
+        ("SELECT embed_img(image) FROM images('shots')", "embed_image"),
+        ("SELECT embed_image(image, model => 'no/such-model') FROM images('shots')", "no/such-model"),
+        ("SELECT embed_image(image, bach_size => 3) FROM images('shots')", "bach_size"),
+        ("SELECT path FROM images('nowhere')", "no such file or folder"),
+        ("COPY (SELECT embed_image(image, alpha => 'blue') FROM images('shots')) TO 'x.parquet'", "alpha"),
+    ] {
+        let assert = folder.imbed(&["sql", query]).assert().code(2);
+        let text = stderr(&assert);
+        assert!(text.starts_with("error: ") && text.contains(message), "{query}: {text}");
+        assert!(stdout(&assert).is_empty());
+    }
+    let assert = folder.imbed(&["sql", "--table", "t=none.parquet", "SELECT 1"]).assert().code(2);
+    assert!(stderr(&assert).contains("none.parquet"));
+    assert_eq!(folder.names(), ["shots"]);
+}
+
+#[test]
+fn a_row_that_fails_stops_the_query_and_leaves_no_file_unless_it_may_be_null() {
+    let folder = Folder::with_shots(3);
+    folder.write("shots/01.png", b"not an image");
+    let copy = |options: &str| {
+        format!("COPY (SELECT path, embed_image(image{options}) AS embedding FROM images('shots')) TO 'x.parquet'")
+    };
+    let assert = folder.imbed(&["sql", &copy("")]).assert().code(3);
+    assert!(stderr(&assert).contains("shots/01.png"), "{}", stderr(&assert));
+    assert_eq!(folder.names(), ["shots"]);
+    let assert = folder.imbed(&["sql", &copy(", on_error => 'log'")]).assert().code(0);
+    assert!(stderr(&assert).contains("warning: ") && stderr(&assert).contains("shots/01.png"), "{}", stderr(&assert));
+    let vectors = Embedded::read(&folder.path("x.parquet")).vectors();
+    assert_eq!(vectors.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true]);
+}
+
+#[test]
+fn images_in_a_table_are_embedded_as_those_in_files() {
+    let folder = Folder::with_shots(3);
+    let files: Vec<Option<Vec<u8>>> = vec![Some(png(0)), None, Some(png(2))];
+    write_parquet(&folder.path("t.parquet"), &batch(vec![("id", texts(&["a", "b", "c"])), ("image", binary(&files))]));
+    let copy = "COPY (SELECT id, embed_image(image) AS embedding FROM 't.parquet') TO 'out2.parquet'";
+    folder.imbed(&["sql", copy, "--quiet"]).assert().code(0).stderr("");
+    let found = Embedded::read(&folder.path("out2.parquet")).vectors();
+    let wanted = folder.embed(&["t.parquet", "--key", "id"]).vectors();
+    assert_eq!(found, wanted);
+}

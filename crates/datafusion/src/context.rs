@@ -1,0 +1,166 @@
+//! Sessions of DataFusion that know these functions.
+
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+};
+
+use async_trait::async_trait;
+use datafusion::{
+    common::{config_datafusion_err, plan_err},
+    error::Result as PlanResult,
+    execution::SessionStateBuilder,
+    physical_optimizer::optimizer::PhysicalOptimizer,
+    prelude::{DataFrame, SessionConfig, SessionContext},
+    sql::{
+        parser::{DFParserBuilder, Statement},
+        sqlparser::dialect::dialect_from_str,
+    },
+};
+use imbed_core::{Result, Session, options::OnError, session::Request};
+
+use crate::{
+    embed::EmbedRule,
+    error::wrap,
+    functions::{self, EmbedImage},
+    models::Models,
+    named::fill_named_arguments,
+    table::{self, ImagesFunction, ImagesTable},
+};
+
+/// What decides how `embed_image` finds its models where nobody has said.
+static DEFAULT: LazyLock<Arc<Models>> = LazyLock::new(|| Arc::new(Models::new(None, None, false)));
+
+/// The models that the environment and `imbed.toml` know.
+pub(crate) fn default_models() -> Arc<Models> {
+    Arc::clone(&DEFAULT)
+}
+
+/// The functions of this crate over a [`Session`], which knows providers, default models and options.
+///
+/// ```
+/// # use imbed_provider_candle as _;
+/// use imbed_core::{Registry, Session};
+/// use imbed_datafusion::{ImageContext, Imbed};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let context = Imbed::new(Session::new(Registry::linked())).context();
+/// let query = "SELECT embed_image(image, normalize => true) AS e FROM images('../../examples/images/fruit-*')";
+/// let table = context.image_sql(query).await?;
+/// assert_eq!(table.count().await?, 4);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Imbed {
+    session: Session,
+    fetch: Option<Arc<dyn Fn(&Session, &Request) -> Result<()> + Send + Sync>>,
+    hash_weights: bool,
+}
+
+impl Imbed {
+    /// The functions over `session`. Planning a query reads configuration on this machine only.
+    pub fn new(session: Session) -> Self {
+        Self { session, fetch: None, hash_weights: false }
+    }
+
+    /// Lets planning a query call `fetch` for each model that it names, before the model's configuration is read: to download it,
+    /// say.
+    #[must_use]
+    pub fn with_fetch(mut self, fetch: impl Fn(&Session, &Request) -> Result<()> + Send + Sync + 'static) -> Self {
+        self.fetch = Some(Arc::new(fetch));
+        self
+    }
+
+    /// Lets planning a query read the weights of each model that it names, about a second per gigabyte, so that the metadata of
+    /// its column hold their hash, as files written by `imbed embed` do.
+    #[must_use]
+    pub fn with_weights_hashed(mut self, hash: bool) -> Self {
+        self.hash_weights = hash;
+        self
+    }
+
+    /// Adds the functions, the table function `images` and the rule that runs `embed_image` to a session that is being built.
+    ///
+    /// The rule comes before those that the builder has, or DataFusion's own.
+    pub fn install(&self, mut builder: SessionStateBuilder) -> SessionStateBuilder {
+        let models = Arc::new(Models::new(Some(self.session.clone()), self.fetch.clone(), self.hash_weights));
+        let ours = functions::all(&models);
+        builder.scalar_functions().get_or_insert_default().extend(ours);
+        let images = datafusion::catalog::TableFunction::new(table::NAME.to_owned(), Arc::new(ImagesFunction));
+        builder.table_functions().get_or_insert_default().insert(table::NAME.to_owned(), Arc::new(images));
+        let known = [models, default_models()].map(|m| (EmbedImage::udf(Arc::clone(&m)), EmbedImage::new(m)));
+        let rule = Arc::new(EmbedRule::new(known.into()));
+        builder.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new).rules.insert(0, rule);
+        builder
+    }
+
+    /// A session with DataFusion's functions and these, and [`config`].
+    pub fn context(&self) -> SessionContext {
+        let builder = SessionStateBuilder::new().with_default_features().with_config(config());
+        SessionContext::new_with_state(self.install(builder).build())
+    }
+}
+
+/// DataFusion's own settings, but for one: metadata of Parquet columns are read, as those of embeddings say what made them.
+pub fn config() -> SessionConfig {
+    SessionConfig::new().set_bool("datafusion.execution.parquet.skip_metadata", false)
+}
+
+/// What a [`SessionContext`] can do with images.
+#[async_trait]
+pub trait ImageContext {
+    /// The images of a folder, a pattern or one file as a table: `path`, `size`, `modified`, `format`, `image`.
+    async fn read_images(&self, place: &str) -> PlanResult<DataFrame>;
+
+    /// [`SessionContext::sql`], in which any argument of a function that may be left out can be given by name:
+    /// `embed_image(image, normalize => true)`.
+    ///
+    /// DataFusion itself takes names only for arguments without a gap before them.
+    async fn image_sql(&self, query: &str) -> PlanResult<DataFrame>;
+
+    /// The statements in `text`, parsed as [`image_sql`](Self::image_sql) does.
+    fn image_statements(&self, text: &str) -> PlanResult<Vec<Statement>>;
+}
+
+#[async_trait]
+impl ImageContext for SessionContext {
+    async fn read_images(&self, place: &str) -> PlanResult<DataFrame> {
+        self.read_table(Arc::new(ImagesTable::new(place, OnError::Raise).map_err(wrap)?))
+    }
+
+    async fn image_sql(&self, query: &str) -> PlanResult<DataFrame> {
+        let mut statements = self.image_statements(query)?.into_iter();
+        let (Some(statement), None) = (statements.next(), statements.next()) else {
+            return plan_err!("image_sql takes one statement; image_statements takes several");
+        };
+        let plan = self.state().statement_to_plan(statement).await?;
+        self.execute_logical_plan(plan).await
+    }
+
+    fn image_statements(&self, text: &str) -> PlanResult<Vec<Statement>> {
+        let state = self.state();
+        let options = &state.config().options().sql_parser;
+        let dialect = dialect_from_str(options.dialect)
+            .ok_or_else(|| config_datafusion_err!("there is no SQL dialect '{}'", options.dialect))?;
+        let mut statements: Vec<Statement> = DFParserBuilder::new(text)
+            .with_dialect(dialect.as_ref())
+            .with_recursion_limit(options.recursion_limit.get())
+            .build()?
+            .parse_statements()?
+            .into();
+        statements.iter_mut().for_each(|statement| fill_named_arguments(statement, &state));
+        Ok(statements)
+    }
+}
+
+impl fmt::Debug for Imbed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Imbed")
+            .field("session", &self.session)
+            .field("hash_weights", &self.hash_weights)
+            .finish_non_exhaustive()
+    }
+}

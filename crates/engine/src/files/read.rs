@@ -1,0 +1,28 @@
+//! Reading one file.
+
+use std::{fs::File, io::Read};
+
+use imbed_core::{Error, ErrorKind, Result, image::Limits};
+
+/// Reads a file whole, but never more than the limit, whatever its length claims to be.
+pub fn read(path: &str, limits: &Limits) -> Result<Vec<u8>> {
+    let failed = |e| Error::new(ErrorKind::Io, format!("cannot be read: {e}")).source(e);
+    let file = File::open(path).map_err(|e| failed_open(path, &e))?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(Error::new(ErrorKind::Io, "is not a regular file"));
+    }
+    limits.check_encoded(metadata.len())?;
+    let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
+    file.take(limits.max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    limits.check_encoded(bytes.len() as u64)?;
+    Ok(bytes)
+}
+
+fn failed_open(path: &str, error: &std::io::Error) -> Error {
+    let failed = Error::new(ErrorKind::Io, format!("cannot be opened: {error}"));
+    if path.starts_with("http://") || path.starts_with("https://") || path.contains("://") {
+        return failed.hint("URLs are not fetched; download the files, or put their bytes into the table");
+    }
+    failed
+}
