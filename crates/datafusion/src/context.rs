@@ -20,7 +20,7 @@ use datafusion::{
 use imbed_core::{Result, Session, options::OnError, session::Request};
 
 use crate::{
-    embed::EmbedRule,
+    embed::{EmbedRule, ScanRule},
     error::wrap,
     functions::{self, EmbedImage},
     models::Models,
@@ -82,9 +82,8 @@ impl Imbed {
         self
     }
 
-    /// Adds the functions, the table function `images` and the rule that runs `embed_image` to a session that is being built.
-    ///
-    /// The rule comes before those that the builder has, or DataFusion's own.
+    /// Adds the functions, the table function `images` and the rules that run `embed_image` to a session that is being built,
+    /// among the rules that the builder has, or DataFusion's own.
     pub fn install(&self, mut builder: SessionStateBuilder) -> SessionStateBuilder {
         let models = Arc::new(Models::new(Some(self.session.clone()), self.fetch.clone(), self.hash_weights));
         let ours = functions::all(&models);
@@ -93,7 +92,10 @@ impl Imbed {
         builder.table_functions().get_or_insert_default().insert(table::NAME.to_owned(), Arc::new(images));
         let known = [models, default_models()].map(|m| (EmbedImage::udf(Arc::clone(&m)), EmbedImage::new(m)));
         let rule = Arc::new(EmbedRule::new(known.into()));
-        builder.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new).rules.insert(0, rule);
+        let rules = &mut builder.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new).rules;
+        rules.insert(0, rule);
+        // Behind those that decide how a scan is spread, and before the last, which checks the whole.
+        rules.insert(rules.len() - 1, Arc::new(ScanRule));
         builder
     }
 

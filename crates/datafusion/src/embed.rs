@@ -1,8 +1,11 @@
 //! Where rows meet the model: the plan node, the rule that puts it there, and what both share with a plain call.
 
+mod columns;
 mod exec;
 mod fuse;
+mod limit;
 mod rule;
+mod scan;
 mod size;
 mod source;
 mod stream;
@@ -10,6 +13,7 @@ mod stream;
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
+use datafusion::physical_plan::{ExecutionPlan, metrics::Count};
 use imbed_core::{Result, options::OnError};
 use imbed_engine::Images;
 
@@ -17,7 +21,21 @@ use crate::pipeline::{Embedded, Producer};
 
 pub(crate) use exec::EmbedExec;
 pub(crate) use rule::EmbedRule;
+pub(crate) use scan::ScanRule;
 pub(crate) use source::Source;
+
+/// The metric that counts rows which failed.
+const FAILED_ROWS: &str = "failed_rows";
+
+/// Rows that failed and became null in what has run of `plan`.
+///
+/// ```text
+/// EXPLAIN ANALYZE SELECT embed_image(image, on_error => 'ignore') …    -- EmbedExec: …, metrics=[…, failed_rows=2]
+/// ```
+pub fn failed_rows(plan: &dyn ExecutionPlan) -> usize {
+    let own = plan.metrics().and_then(|metrics| metrics.sum_by_name(FAILED_ROWS)).map_or(0, |sum| sum.as_usize());
+    own + plan.children().into_iter().map(|child| failed_rows(child.as_ref())).sum::<usize>()
+}
 
 /// What becomes of rows that fail, and how messages name them.
 #[derive(Debug, Clone)]
@@ -26,6 +44,8 @@ pub(crate) struct Failures {
     /// Rows before the images in whatever `place` names.
     pub(crate) first_row: u64,
     pub(crate) place: String,
+    /// How many there were.
+    pub(crate) count: Count,
 }
 
 /// The vectors of `images` as a column.
@@ -36,6 +56,7 @@ pub(crate) async fn embed(
     failures: &Failures,
 ) -> Result<ArrayRef> {
     let Embedded { embeddings, errors } = producer.embed(images, labels).await?;
+    failures.count.add(errors.len());
     for error in errors {
         let row = failures.first_row + error.row as u64;
         let place = match &error.label {

@@ -15,6 +15,7 @@ use std::{
 use datafusion::{
     error::DataFusionError,
     logical_expr::LogicalPlan,
+    physical_plan::execute_stream,
     prelude::{DataFrame, SessionContext},
     sql::parser::Statement,
 };
@@ -23,7 +24,7 @@ use futures::{
     future::{Either, select},
 };
 use imbed::core::{Error, FetchScope, Result, Session};
-use imbed_datafusion::{ImageContext, Imbed, cause};
+use imbed_datafusion::{ImageContext, Imbed, cause, failed_rows};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::Notify,
@@ -34,7 +35,7 @@ use crate::{
     args::SqlArgs,
     download::Downloads,
     exit::{Blame, Failure, Outcome, Success},
-    interrupt,
+    interrupt, show,
 };
 
 pub(crate) fn run(args: &SqlArgs) -> Outcome {
@@ -82,6 +83,7 @@ fn stop(runtime: Runtime) {
 }
 
 async fn statements(args: &SqlArgs, session: Session, text: &str) -> Outcome {
+    let mut failed = 0;
     let context = context(args, session)?;
     for (name, file) in &args.tables {
         tables::register(&context, name, file).await.usage()?;
@@ -91,13 +93,18 @@ async fn statements(args: &SqlArgs, session: Session, text: &str) -> Outcome {
         let copies = matches!(statement, Statement::CopyTo(_));
         let start = Instant::now();
         let table = plan(&context, statement).await.map_err(|e| cause(&e)).fetched()?;
-        let rows = run_statement(args, table, copies).await?;
-        if let (Some(rows), false) = (rows, args.quiet) {
-            let rows = crate::show::count(rows, "row");
-            eprintln!("{rows} written in {}", crate::show::time(start.elapsed()));
+        let ran = run_statement(args, &context, table, copies).await?;
+        failed += ran.failed;
+        if !args.quiet && (ran.written.is_some() || ran.failed > 0) {
+            let written = ran.written.map(|rows| format!("{} written in ", show::count(rows, "row")));
+            let failed = match ran.failed {
+                0 => String::new(),
+                rows => format!(", {} failed and null", show::count(rows as u64, "row")),
+            };
+            eprintln!("{}{}{failed}", written.unwrap_or_default(), show::time(start.elapsed()));
         }
     }
-    Ok(Success::Whole)
+    Ok(if failed > 0 { Success::WithFailedRows } else { Success::Whole })
 }
 
 /// A session with our functions, which downloads models as they are named.
@@ -115,20 +122,36 @@ async fn plan(context: &SessionContext, statement: Statement) -> Result<DataFram
     context.execute_logical_plan(plan).await
 }
 
-/// Runs one statement and prints what it gives. The number of rows that a `COPY` wrote.
-async fn run_statement(args: &SqlArgs, table: DataFrame, copies: bool) -> Result<Option<u64>, Failure> {
+/// What a statement did.
+#[derive(Debug, Default)]
+struct Ran {
+    /// The rows that a `COPY` wrote.
+    written: Option<u64>,
+    /// The rows that failed and are null.
+    failed: usize,
+}
+
+/// Runs one statement and prints what it gives.
+async fn run_statement(
+    args: &SqlArgs,
+    context: &SessionContext,
+    table: DataFrame,
+    copies: bool,
+) -> Result<Ran, Failure> {
     let explains = matches!(table.logical_plan(), LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
-    let mut batches = table.execute_stream().await.map_err(|e| cause(&e)).usage()?;
+    let plan = table.create_physical_plan().await.map_err(|e| cause(&e)).usage()?;
+    let mut batches = execute_stream(Arc::clone(&plan), context.task_ctx()).map_err(|e| cause(&e)).usage()?;
     let mut printer = Printer::new(batches.schema(), args, explains);
-    let mut written = None;
+    let mut ran = Ran::default();
     while let Some(batch) = batches.next().await {
         let batch = batch.map_err(|e| cause(&e)).fatal()?;
         if copies {
-            written = Some(written.unwrap_or(0) + results::count(&batch));
+            ran.written = Some(ran.written.unwrap_or(0) + results::count(&batch));
         } else if !printer.take(&batch).fatal()? {
             break;
         }
     }
     printer.finish().fatal()?;
-    Ok(written)
+    ran.failed = failed_rows(plan.as_ref());
+    Ok(ran)
 }

@@ -122,7 +122,8 @@ pub(super) fn count(batch: &RecordBatch) -> u64 {
 
 /// One value, short enough for a table: of vectors the first numbers, of bytes and images their size.
 fn cell(field: &Field, column: &dyn Array, row: usize) -> Result<String> {
-    if column.is_null(row) {
+    // A column of the type Null has no mask.
+    if column.is_null(row) || column.data_type() == &DataType::Null {
         return Ok("NULL".to_owned());
     }
     if let Ok(images) = ImageColumn::try_new(field, column) {
