@@ -1,5 +1,6 @@
 //! `imbed sql`: queries over images and tables.
 
+mod copy;
 mod results;
 mod tables;
 mod warnings;
@@ -13,7 +14,6 @@ use std::{
 };
 
 use datafusion::{
-    error::DataFusionError,
     logical_expr::LogicalPlan,
     physical_plan::execute_stream,
     prelude::{DataFrame, SessionContext},
@@ -30,7 +30,7 @@ use tokio::{
     sync::Notify,
 };
 
-use self::results::Printer;
+use self::{copy::Staging, results::Printer};
 use crate::{
     args::SqlArgs,
     download::Downloads,
@@ -51,9 +51,11 @@ pub(crate) fn run(args: &SqlArgs) -> Outcome {
         .build()
         .map_err(|e| Error::io("cannot start the query's threads", e))
         .fatal()?;
-    let outcome = runtime.block_on(until_interrupted(statements(args, session, &text)));
+    let staging = Staging::default();
+    let outcome = runtime.block_on(until_interrupted(statements(args, session, &text, &staging)));
     // What was stopped in the middle cleans up behind itself when its tasks are dropped.
     stop(runtime);
+    drop(staging);
     outcome
 }
 
@@ -82,7 +84,7 @@ fn stop(runtime: Runtime) {
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
 }
 
-async fn statements(args: &SqlArgs, session: Session, text: &str) -> Outcome {
+async fn statements(args: &SqlArgs, session: Session, text: &str, staging: &Staging) -> Outcome {
     let mut failed = 0;
     let context = context(args, session)?;
     for (name, file) in &args.tables {
@@ -92,8 +94,13 @@ async fn statements(args: &SqlArgs, session: Session, text: &str) -> Outcome {
     for statement in statements {
         let copies = matches!(statement, Statement::CopyTo(_));
         let start = Instant::now();
-        let table = plan(&context, statement).await.map_err(|e| cause(&e)).fetched()?;
+        let mut plan = context.state().statement_to_plan(statement).await.map_err(|e| cause(&e)).fetched()?;
+        let staged = staging.redirect(&mut plan).usage()?;
+        let table = context.execute_logical_plan(plan).await.map_err(|e| cause(&e)).usage()?;
         let ran = run_statement(args, &context, table, copies).await?;
+        if let Some(staged) = staged {
+            staged.commit().fatal()?;
+        }
         failed += ran.failed;
         if !args.quiet && (ran.written.is_some() || ran.failed > 0) {
             let written = ran.written.map(|rows| format!("{} written in ", show::count(rows, "row")));
@@ -115,11 +122,6 @@ fn context(args: &SqlArgs, session: Session) -> Result<SessionContext, Failure> 
         session.fetch(request, FetchScope::Everything, &mut *downloads)
     });
     Ok(imbed.context().enable_url_table())
-}
-
-async fn plan(context: &SessionContext, statement: Statement) -> Result<DataFrame, DataFusionError> {
-    let plan = context.state().statement_to_plan(statement).await?;
-    context.execute_logical_plan(plan).await
 }
 
 /// What a statement did.
