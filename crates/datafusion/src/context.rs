@@ -10,6 +10,7 @@ use datafusion::{
     common::{config_datafusion_err, plan_err},
     error::Result as PlanResult,
     execution::SessionStateBuilder,
+    logical_expr::LogicalPlan,
     physical_optimizer::optimizer::PhysicalOptimizer,
     prelude::{DataFrame, SessionConfig, SessionContext},
     sql::{
@@ -20,6 +21,7 @@ use datafusion::{
 use imbed_core::{Result, Session, options::OnError, session::Request};
 
 use crate::{
+    aliases,
     embed::{EmbedRule, ScanRule},
     error::wrap,
     functions::{self, EmbedImage},
@@ -117,14 +119,17 @@ pub trait ImageContext {
     /// The images of a folder, a pattern or one file as a table: `path`, `size`, `modified`, `format`, `image`.
     async fn read_images(&self, place: &str) -> PlanResult<DataFrame>;
 
-    /// [`SessionContext::sql`], in which any argument of a function that may be left out can be given by name:
-    /// `embed_image(image, normalize => true)`.
+    /// [`SessionContext::sql`] with two additions: any argument of a function that may be left out can be given by name, as in
+    /// `embed_image(image, normalize => true)`, and `WHERE` knows the names that `SELECT` gives.
     ///
     /// DataFusion itself takes names only for arguments without a gap before them.
     async fn image_sql(&self, query: &str) -> PlanResult<DataFrame>;
 
     /// The statements in `text`, parsed as [`image_sql`](Self::image_sql) does.
     fn image_statements(&self, text: &str) -> PlanResult<Vec<Statement>>;
+
+    /// The plan of one of [`image_statements`](Self::image_statements).
+    async fn image_plan(&self, statement: Statement) -> PlanResult<LogicalPlan>;
 }
 
 #[async_trait]
@@ -138,7 +143,7 @@ impl ImageContext for SessionContext {
         let (Some(statement), None) = (statements.next(), statements.next()) else {
             return plan_err!("image_sql takes one statement; image_statements takes several");
         };
-        let plan = self.state().statement_to_plan(statement).await?;
+        let plan = self.image_plan(statement).await?;
         self.execute_logical_plan(plan).await
     }
 
@@ -155,6 +160,10 @@ impl ImageContext for SessionContext {
             .into();
         statements.iter_mut().for_each(|statement| fill_named_arguments(statement, &state));
         Ok(statements)
+    }
+
+    async fn image_plan(&self, statement: Statement) -> PlanResult<LogicalPlan> {
+        aliases::plan(statement, &self.state()).await
     }
 }
 

@@ -15,6 +15,7 @@
 //! What each function does stands in its documentation, of which [`reference_page`] makes the page `docs/sql-functions.md`.
 //! Errors of ours travel inside DataFusion's; [`cause`] finds them.
 
+mod aliases;
 mod context;
 mod embed;
 mod error;
@@ -27,6 +28,7 @@ mod models;
 mod named;
 mod pipeline;
 mod reference;
+mod statements;
 mod table;
 mod vectors;
 

@@ -14,6 +14,7 @@ use std::{
 };
 
 use datafusion::{
+    error::DataFusionError,
     logical_expr::LogicalPlan,
     physical_plan::execute_stream,
     prelude::{DataFrame, SessionContext},
@@ -94,7 +95,7 @@ async fn statements(args: &SqlArgs, session: Session, text: &str, staging: &Stag
     for statement in statements {
         let copies = matches!(statement, Statement::CopyTo(_));
         let start = Instant::now();
-        let mut plan = context.state().statement_to_plan(statement).await.map_err(|e| cause(&e)).fetched()?;
+        let mut plan = context.image_plan(statement).await.map_err(|e| unplanned(&e)).fetched()?;
         let staged = staging.redirect(&mut plan).usage()?;
         let table = context.execute_logical_plan(plan).await.map_err(|e| cause(&e)).usage()?;
         let ran = run_statement(args, &context, table, copies).await?;
@@ -122,6 +123,19 @@ fn context(args: &SqlArgs, session: Session) -> Result<SessionContext, Failure> 
         session.fetch(request, FetchScope::Everything, &mut *downloads)
     });
     Ok(imbed.context().enable_url_table())
+}
+
+/// Why a statement cannot be run, with what this program can do about it.
+fn unplanned(error: &DataFusionError) -> Error {
+    let error = cause(error);
+    let missing = error.message().strip_prefix("table '").and_then(|rest| rest.strip_suffix("' not found"));
+    match missing.map(|name| name.rsplit('.').next().unwrap_or(name).to_owned()) {
+        Some(name) => error.hint(format!(
+            "name a file in quotes (FROM 'x.parquet'), images with images('folder'), or give a file this name: \
+             --table {name}=FILE"
+        )),
+        None => error,
+    }
 }
 
 /// What a statement did.

@@ -58,6 +58,10 @@ fn tables_are_named_by_option_or_in_quotes_and_statements_follow_each_other() {
                 ORDER BY s DESC LIMIT 1";
     let text = stdout(&folder.imbed(&["sql", "--table", "t=out.parquet", near]).assert().code(0));
     assert!(text.lines().nth(1).unwrap().starts_with("shots/02.png"), "{text}");
+    let pairs = "SELECT a.path, b.path, cosine_similarity(a.embedding, b.embedding) s FROM t a JOIN t b ON a.path < b.path \
+                 WHERE s > -2 ORDER BY s DESC LIMIT 20";
+    let text = stdout(&folder.imbed(&["sql", "--table", "t=out.parquet", pairs]).assert().code(0));
+    assert_eq!(text.lines().count(), 1 + 4 * 3 / 2, "{text}");
     let two = "CREATE TABLE small AS SELECT path FROM 'out.parquet' WHERE path > 'shots/01.png'; SELECT count(*) AS n FROM small";
     let text = stdout(&folder.imbed(&["sql", two]).assert().code(0));
     assert_eq!(text.split_whitespace().collect::<Vec<_>>(), ["n", "2"]);
@@ -82,7 +86,7 @@ fn mistakes_are_refused_before_any_work() {
     let folder = Folder::with_shots(1);
     for (query, message) in [
         ("SELEC 1", "SELEC"),
-        ("SELECT * FROM nowhere", "nowhere"),
+        ("SELECT * FROM nowhere", "--table nowhere=FILE"),
         ("SELECT embed_img(image) FROM images('shots')", "embed_image"),
         ("SELECT embed_image(image, model => 'no/such-model') FROM images('shots')", "no/such-model"),
         ("SELECT embed_image(image, bach_size => 3) FROM images('shots')", "bach_size"),
