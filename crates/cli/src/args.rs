@@ -133,7 +133,8 @@ COPY replaces a file that exists; it is written whole or not at all. Several
 statements are separated by semicolons; - reads them from standard input.
 
 Exit codes:
-  0 all well; 2 the query was refused before any work; 3 it failed; 130 stopped
+  0 all well; 1 some rows failed and are null; 2 the query was refused before any
+  work; 3 it failed; 130 stopped
 
 What --json prints: one object per row; numbers of vectors in full, bytes as
 hexadecimal digits.";

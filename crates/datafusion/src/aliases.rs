@@ -92,7 +92,11 @@ mod tests {
     #[tokio::test]
     async fn conditions_may_name_results() {
         assert_eq!(numbers("SELECT column1 + column2 AS s FROM t WHERE s > 15 ORDER BY s DESC").await, [33, 22]);
-        assert_eq!(numbers("SELECT column1 AS a, a2 FROM (SELECT column1, column1 * 2 AS a2 FROM t WHERE a2 > 2) WHERE A = 3").await, [3]);
+        assert_eq!(
+            numbers("SELECT column1 AS a, a2 FROM (SELECT column1, column1 * 2 AS a2 FROM t WHERE a2 > 2) WHERE A = 3")
+                .await,
+            [3]
+        );
         let both = "SELECT -column1 AS x, column2 * 2 AS y FROM t WHERE x < -1 AND y < 50";
         assert_eq!(numbers(both).await, [-2]);
     }

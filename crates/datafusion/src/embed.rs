@@ -37,6 +37,13 @@ pub fn failed_rows(plan: &dyn ExecutionPlan) -> usize {
     own + plan.children().into_iter().map(|child| failed_rows(child.as_ref())).sum::<usize>()
 }
 
+/// Rows that have passed through `embed_image` in what has run of `plan`; `None` if it does not call it.
+pub fn embedded_rows(plan: &dyn ExecutionPlan) -> Option<usize> {
+    let own = plan.is::<EmbedExec>().then(|| plan.metrics().and_then(|m| m.output_rows()).unwrap_or(0));
+    let below = plan.children().into_iter().filter_map(|child| embedded_rows(child.as_ref()));
+    own.into_iter().chain(below).reduce(|a, b| a + b)
+}
+
 /// What becomes of rows that fail, and how messages name them.
 #[derive(Debug, Clone)]
 pub(crate) struct Failures {

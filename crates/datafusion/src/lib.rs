@@ -33,7 +33,7 @@ mod table;
 mod vectors;
 
 pub use context::{ImageContext, Imbed, config};
-pub use embed::failed_rows;
+pub use embed::{embedded_rows, failed_rows};
 pub use error::cause;
 pub use pipeline::unload_idle_models;
 pub use reference::reference_page;

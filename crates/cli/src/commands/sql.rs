@@ -10,13 +10,14 @@ use std::{
     io::Read,
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
+use arrow_array::RecordBatch;
 use datafusion::{
     error::DataFusionError,
     logical_expr::LogicalPlan,
-    physical_plan::execute_stream,
+    physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream},
     prelude::{DataFrame, SessionContext},
     sql::parser::Statement,
 };
@@ -25,7 +26,7 @@ use futures::{
     future::{Either, select},
 };
 use imbed::core::{Error, FetchScope, Result, Session};
-use imbed_datafusion::{ImageContext, Imbed, cause, failed_rows};
+use imbed_datafusion::{ImageContext, Imbed, cause, embedded_rows, failed_rows};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::Notify,
@@ -36,8 +37,13 @@ use crate::{
     args::SqlArgs,
     download::Downloads,
     exit::{Blame, Failure, Outcome, Success},
-    interrupt, show,
+    interrupt,
+    progress::Progress,
+    show,
 };
+
+/// How often the progress is looked at.
+const TICK: Duration = Duration::from_millis(200);
 
 pub(crate) fn run(args: &SqlArgs) -> Outcome {
     let text = query(&args.query).usage()?;
@@ -45,7 +51,10 @@ pub(crate) fn run(args: &SqlArgs) -> Outcome {
     if args.offline {
         session.set_offline(true);
     }
-    warnings::print(args.quiet).fatal()?;
+    let progress = Arc::new(Progress::unseen(!args.quiet));
+    if !args.quiet {
+        warnings::print(Arc::clone(&progress)).fatal()?;
+    }
     interrupt::listen().fatal()?;
     let runtime = Builder::new_multi_thread()
         .enable_all()
@@ -53,7 +62,7 @@ pub(crate) fn run(args: &SqlArgs) -> Outcome {
         .map_err(|e| Error::io("cannot start the query's threads", e))
         .fatal()?;
     let staging = Staging::default();
-    let outcome = runtime.block_on(until_interrupted(statements(args, session, &text, &staging)));
+    let outcome = runtime.block_on(until_interrupted(statements(args, session, &text, &staging, &progress)));
     // What was stopped in the middle cleans up behind itself when its tasks are dropped.
     stop(runtime);
     drop(staging);
@@ -82,10 +91,10 @@ async fn until_interrupted(work: impl Future<Output = Outcome>) -> Outcome {
 }
 
 fn stop(runtime: Runtime) {
-    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    runtime.shutdown_timeout(Duration::from_secs(5));
 }
 
-async fn statements(args: &SqlArgs, session: Session, text: &str, staging: &Staging) -> Outcome {
+async fn statements(args: &SqlArgs, session: Session, text: &str, staging: &Staging, progress: &Progress) -> Outcome {
     let mut failed = 0;
     let context = context(args, session)?;
     for (name, file) in &args.tables {
@@ -98,7 +107,7 @@ async fn statements(args: &SqlArgs, session: Session, text: &str, staging: &Stag
         let mut plan = context.image_plan(statement).await.map_err(|e| unplanned(&e)).fetched()?;
         let staged = staging.redirect(&mut plan).usage()?;
         let table = context.execute_logical_plan(plan).await.map_err(|e| cause(&e)).usage()?;
-        let ran = run_statement(args, &context, table, copies).await?;
+        let ran = run_statement(args, &context, table, copies, progress).await?;
         if let Some(staged) = staged {
             staged.commit().fatal()?;
         }
@@ -147,19 +156,38 @@ struct Ran {
     failed: usize,
 }
 
+/// The next batch, and how far the embedding is until it comes.
+async fn watched(
+    batches: &mut SendableRecordBatchStream,
+    plan: &dyn ExecutionPlan,
+    progress: &Progress,
+) -> Option<Result<RecordBatch, DataFusionError>> {
+    loop {
+        match tokio::time::timeout(TICK, batches.next()).await {
+            Ok(batch) => return batch,
+            Err(_) => {
+                if let Some(rows) = embedded_rows(plan) {
+                    progress.set(rows as u64, failed_rows(plan) as u64);
+                }
+            }
+        }
+    }
+}
+
 /// Runs one statement and prints what it gives.
 async fn run_statement(
     args: &SqlArgs,
     context: &SessionContext,
     table: DataFrame,
     copies: bool,
+    progress: &Progress,
 ) -> Result<Ran, Failure> {
     let explains = matches!(table.logical_plan(), LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
     let plan = table.create_physical_plan().await.map_err(|e| cause(&e)).usage()?;
     let mut batches = execute_stream(Arc::clone(&plan), context.task_ctx()).map_err(|e| cause(&e)).usage()?;
     let mut printer = Printer::new(batches.schema(), args, explains);
     let mut ran = Ran::default();
-    while let Some(batch) = batches.next().await {
+    while let Some(batch) = watched(&mut batches, plan.as_ref(), progress).await {
         let batch = batch.map_err(|e| cause(&e)).fatal()?;
         if copies {
             ran.written = Some(ran.written.unwrap_or(0) + results::count(&batch));
@@ -167,6 +195,7 @@ async fn run_statement(
             break;
         }
     }
+    progress.finish();
     printer.finish().fatal()?;
     ran.failed = failed_rows(plan.as_ref());
     Ok(ran)

@@ -145,7 +145,10 @@ fn a_copy_that_fails_leaves_the_file_that_was_there_and_folders_get_files() {
     assert_eq!(Embedded::read(&folder.path("out.parquet")).texts("path").len(), 3);
 
     for _ in 0..2 {
-        folder.imbed(&["sql", "COPY (SELECT path FROM images('shots')) TO 'parts/' STORED AS PARQUET"]).assert().code(0);
+        folder
+            .imbed(&["sql", "COPY (SELECT path FROM images('shots')) TO 'parts/' STORED AS PARQUET"])
+            .assert()
+            .code(0);
     }
     let text = stdout(&folder.imbed(&["sql", "SELECT count(*) AS n FROM 'parts/'"]).assert());
     assert_eq!(text.split_whitespace().last(), Some("6"), "{text}");

@@ -10,9 +10,7 @@ use datafusion::{
     logical_expr::ScalarUDF,
     physical_expr::{PhysicalExpr, ScalarFunctionExpr, async_scalar_function::AsyncFuncExpr, expressions::Literal},
     physical_optimizer::PhysicalOptimizerRule,
-    physical_plan::{
-        ExecutionPlan, async_func::AsyncFuncExec, projection::ProjectionExec, sorts::sort::SortExec,
-    },
+    physical_plan::{ExecutionPlan, async_func::AsyncFuncExec, projection::ProjectionExec, sorts::sort::SortExec},
     scalar::ScalarValue,
 };
 

@@ -147,7 +147,8 @@ impl AsyncScalarUDFImpl for EmbedImage {
         let (source, model, producer) = prepare().map_err(|e| wrap(e.context(NAME)))?;
         let array = args.args[0].to_array(args.number_rows)?;
         let images = source.images(array, &args.arg_fields[0]).map_err(wrap)?;
-        let failures = Failures { on_error: model.on_error, first_row: 0, place: "of a batch".to_owned(), count: Count::new() };
+        let failures =
+            Failures { on_error: model.on_error, first_row: 0, place: "of a batch".to_owned(), count: Count::new() };
         let vectors = embed(producer, images, None, &failures).await.map_err(wrap)?;
         Ok(ColumnarValue::Array(vectors))
     }

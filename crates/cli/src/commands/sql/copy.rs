@@ -48,11 +48,8 @@ impl Staging {
         }
         let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let io = |e| Error::io(parent.display(), e);
-        let dir = tempfile::Builder::new()
-            .prefix(&format!(".{name}."))
-            .suffix(".partial")
-            .tempdir_in(parent)
-            .map_err(io)?;
+        let dir =
+            tempfile::Builder::new().prefix(&format!(".{name}.")).suffix(".partial").tempdir_in(parent).map_err(io)?;
         let written = if many { dir.path().to_owned() } else { dir.path().join(&name) };
         let end = if many { "/" } else { "" };
         copy.output_url = format!("{}{end}", written.display());
