@@ -26,7 +26,7 @@ use futures::{
     future::{Either, select},
 };
 use imbed::core::{Error, FetchScope, Result, Session};
-use imbed_datafusion::{ImageContext, Imbed, cause, embedded_rows, failed_rows};
+use imbed_datafusion::{ImageContext, Imbed, cause, embedded_rows, failed_rows, with_file_tables};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::Notify,
@@ -131,7 +131,7 @@ fn context(args: &SqlArgs, session: Session) -> Result<SessionContext, Failure> 
         let mut downloads = downloads.lock().unwrap_or_else(PoisonError::into_inner);
         session.fetch(request, FetchScope::Everything, &mut *downloads)
     });
-    Ok(imbed.context().enable_url_table())
+    Ok(with_file_tables(imbed.context()))
 }
 
 /// Why a statement cannot be run, with what this program can do about it.
