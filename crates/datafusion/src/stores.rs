@@ -15,6 +15,7 @@
 mod credentials;
 mod explained;
 mod failure;
+mod held;
 mod service;
 mod tables;
 
@@ -31,6 +32,7 @@ use datafusion::{
 use object_store::ObjectStore;
 use url::{Position, Url};
 
+pub use held::{HeldCopy, hold_copy};
 pub use tables::{is_url, store_table, with_file_tables};
 
 pub(crate) use failure::from_store;

@@ -15,7 +15,7 @@ use arrow_array::{
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use imbed_core::{ErrorKind, Registry, Session};
-use imbed_datafusion::{ImageContext, Imbed, Stores, with_file_tables};
+use imbed_datafusion::{ImageContext, Imbed, Stores, hold_copy, with_file_tables};
 use s3::Server;
 use support::{Counting, colour, error, examples, explain, png, rows, texts, vector, vectors};
 
@@ -207,11 +207,46 @@ async fn a_copy_to_a_bucket_is_read_back() {
                 ORDER BY path) TO 's3://photos/tables/e.parquet'";
     rows(&context, copy).await;
     assert!(server.get("photos", "tables/e.parquet").is_some_and(|file| file.starts_with(b"PAR1")));
-    let batch = rows(&context, "SELECT path, e FROM 's3://photos/tables/e.parquet' ORDER BY path").await;
+    let batch =
+        rows(&context, "SELECT arrow_cast(path, 'Utf8') AS path, e FROM 's3://photos/tables/e.parquet' ORDER BY path")
+            .await;
     let expected: Vec<_> = (0..20).map(|i| Some(vector(i))).collect();
     assert_eq!(vectors(batch.column(1)), expected);
     assert_eq!(texts(batch.column(0))[7].as_deref(), Some("s3://photos/shots/0007.png"));
     assert_eq!(colour(0), [0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_copy_that_is_held_is_there_when_it_is_whole() {
+    let (server, context) = server(3);
+    let copy = async |query: &str| {
+        let state = context.state();
+        let statement = context.image_statements(query).unwrap().remove(0);
+        let mut plan = state.statement_to_plan(statement).await.unwrap();
+        let held = hold_copy(&context, &mut plan).unwrap().unwrap();
+        let ran = context.execute_logical_plan(plan).await.unwrap().collect().await;
+        (ran, held)
+    };
+    let to = "TO 's3://photos/t/x.parquet'";
+    let (ran, held) = copy(&format!("COPY (SELECT path FROM images('s3://photos/shots')) {to}")).await;
+    ran.unwrap();
+    assert_eq!(server.get("photos", "t/x.parquet"), None);
+    held.commit().await.unwrap();
+    assert_eq!(rows(&context, "SELECT * FROM 's3://photos/t/x.parquet'").await.num_rows(), 3);
+    let before = server.get("photos", "t/x.parquet");
+    server.vanish("photos", "shots/0002.png");
+    let (ran, held) = copy(&format!("COPY (SELECT image FROM images('s3://photos/shots')) {to}")).await;
+    assert!(imbed_datafusion::cause(&ran.unwrap_err()).message().contains("0002.png"));
+    held.abort().await;
+    assert_eq!(server.get("photos", "t/x.parquet"), before);
+    assert_eq!(server.unfinished(), 0);
+    // More than one part, and more than one object.
+    let rows_of = "SELECT value AS x, random() AS r FROM range(1000000)";
+    let (ran, held) = copy(&format!("COPY ({rows_of}) TO 's3://photos/many/' STORED AS PARQUET")).await;
+    ran.unwrap();
+    held.commit().await.unwrap();
+    let count = rows(&context, "SELECT count(*) FROM 's3://photos/many/'").await;
+    assert_eq!(count.column(0).as_primitive::<Int64Type>().value(0), 1_000_000);
 }
 
 #[tokio::test]

@@ -181,6 +181,11 @@ fn a_bucket_is_read_and_written_as_files_are() {
     let embedded = folder.embed(&["shots"]);
     assert_eq!(by_sql.vectors(), embedded.vectors());
     assert_eq!(provenance(&by_sql), provenance(&embedded));
+    server.put("photos", "shots/04.png", *b"not an image");
+    server.put("photos", "old.parquet", *b"what was there");
+    let failing = query.replace("e.parquet", "old.parquet");
+    assert!(stderr(&sql(&[&failing]).code(3)).contains("s3://photos/shots/04.png"));
+    assert_eq!(server.get("photos", "old.parquet").unwrap(), b"what was there");
     let count = "SELECT count(*) AS n FROM t";
     assert!(stdout(&sql(&["--table", "t=s3://photos/*.parquet", count, "--json"]).code(0)).contains("\"n\":4"));
     let assert = sql(&["--table", "t=s3://photos/none.parquet", count]).code(2);

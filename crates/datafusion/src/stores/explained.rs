@@ -2,7 +2,13 @@
 //!
 //! DataFusion reads and writes tables through stores too, so its errors are as good as those of `images(…)`.
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    ops::Range,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -49,6 +55,17 @@ impl Place {
         }
     }
 
+    /// `meta` with its time moved by less than a microsecond, by the store's address and the object's version.
+    ///
+    /// DataFusion keeps what it has read of a Parquet file by its key, size and time, and would take another bucket's file for it
+    /// that agrees in these, as copies made within one second do.
+    fn told_apart(&self, mut meta: ObjectMeta) -> ObjectMeta {
+        let mut hasher = DefaultHasher::new();
+        (&self.root, &meta.e_tag).hash(&mut hasher);
+        meta.last_modified += Duration::from_nanos(hasher.finish() % 1000);
+        meta
+    }
+
     fn at(&self, path: &Path) -> impl Fn(Error) -> Error + Send + Sync + use<> {
         let (place, path) = (self.clone(), path.to_string());
         move |error| place.explain(&path, error)
@@ -77,6 +94,7 @@ impl ObjectStore for Explained {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let mut result = self.inner.get_opts(location, options).await.map_err(self.place.at(location))?;
+        result.meta = self.place.told_apart(result.meta);
         result.payload = match result.payload {
             GetResultPayload::Stream(bytes) => GetResultPayload::Stream(bytes.map_err(self.place.at(location)).boxed()),
             file @ GetResultPayload::File(..) => file,
@@ -93,15 +111,21 @@ impl ObjectStore for Explained {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix).map_err(self.place.below(prefix)).boxed()
+        let place = self.place.clone();
+        let listed = self.inner.list(prefix).map_err(self.place.below(prefix));
+        listed.map_ok(move |meta| place.told_apart(meta)).boxed()
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list_with_offset(prefix, offset).map_err(self.place.below(prefix)).boxed()
+        let place = self.place.clone();
+        let listed = self.inner.list_with_offset(prefix, offset).map_err(self.place.below(prefix));
+        listed.map_ok(move |meta| place.told_apart(meta)).boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await.map_err(self.place.below(prefix))
+        let mut listed = self.inner.list_with_delimiter(prefix).await.map_err(self.place.below(prefix))?;
+        listed.objects = listed.objects.into_iter().map(|meta| self.place.told_apart(meta)).collect();
+        Ok(listed)
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {

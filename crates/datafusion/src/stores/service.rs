@@ -146,6 +146,11 @@ fn settings<'a, K: std::str::FromStr>(
     ours.filter_map(|(name, value)| Some((name.to_ascii_lowercase().parse().ok()?, value.as_str())))
 }
 
+/// Whether a setting says something: switches that are off do not.
+fn is_set(value: Option<String>) -> bool {
+    value.is_some_and(|value| value != "false")
+}
+
 fn is_true(value: Option<String>) -> bool {
     value.is_some_and(|value| ["1", "true", "on", "yes", "y"].contains(&value.to_ascii_lowercase().as_str()))
 }
@@ -164,7 +169,7 @@ fn s3(bucket: &str, variables: &[(String, String)]) -> object_store::Result<Arc<
         AmazonS3ConfigKey::ContainerCredentialsFullUri,
         AmazonS3ConfigKey::SkipSignature,
     ];
-    if explicit.iter().all(|key| builder.get_config_value(key).is_none()) {
+    if !explicit.iter().any(|key| is_set(builder.get_config_value(key))) {
         let asked = builder.clone().with_retry(brief_retries()).build()?;
         let off = variables.iter().find(|(name, _)| name == "AWS_EC2_METADATA_DISABLED");
         let off = is_true(off.map(|(_, value)| value.clone()));
@@ -188,7 +193,7 @@ fn google(bucket: &str, variables: &[(String, String)]) -> object_store::Result<
         GoogleConfigKey::ApplicationCredentials,
         GoogleConfigKey::SkipSignature,
     ];
-    if explicit.iter().all(|key| builder.get_config_value(key).is_none()) && !logged_in_to_google() {
+    if !explicit.iter().any(|key| is_set(builder.get_config_value(key))) && !logged_in_to_google() {
         let asked = builder.clone().with_retry(brief_retries()).build()?;
         builder = builder.with_credentials(Expected::of(asked.credentials(), Service::Google, false));
     }
@@ -226,7 +231,7 @@ fn azure(url: &Url, variables: &[(String, String)]) -> object_store::Result<Arc<
         AzureConfigKey::FabricTokenServiceUrl,
         AzureConfigKey::SkipSignature,
     ];
-    if explicit.iter().all(|key| builder.get_config_value(key).is_none()) {
+    if !explicit.iter().any(|key| is_set(builder.get_config_value(key))) {
         let asked = builder.clone().with_retry(brief_retries()).build()?;
         builder = builder.with_credentials(Expected::of(asked.credentials(), Service::Azure, false));
     }

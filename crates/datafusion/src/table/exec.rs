@@ -12,12 +12,11 @@ use datafusion::{
     physical_plan::{
         DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, SendableRecordBatchStream,
         execution_plan::{Boundedness, EmissionType},
-        metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet},
+        metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet},
         stream::RecordBatchStreamAdapter,
     },
 };
 use futures::{StreamExt, stream, stream::BoxStream};
-use imbed_core::options::OnError;
 use object_store::ObjectStore;
 use tokio::{
     sync::mpsc,
@@ -30,6 +29,7 @@ use super::{
     place::{Place, Remote},
     read, remote,
 };
+use crate::embed::FAILED_ROWS;
 
 /// Bytes of files in one batch.
 const MAX_BYTES: u64 = 16 << 20;
@@ -128,8 +128,9 @@ impl ExecutionPlan for ImagesExec {
         }
         let schema = self.schema();
         let sieve = Sieve::new(self.condition.clone(), self.limit, self.group_size(&context));
-        let reader =
-            Reader { columns: self.columns.clone().into(), schema: Arc::clone(&schema), on_error: self.table.on_error };
+        let count = MetricBuilder::new(&self.metrics).counter(FAILED_ROWS, partition);
+        let failures = read::Failures { on_error: self.table.on_error, count };
+        let reader = Reader { columns: self.columns.clone().into(), schema: Arc::clone(&schema), failures };
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let batches = match &self.table.place {
             Place::Local(place) => {
@@ -206,14 +207,14 @@ fn received(
 struct Reader {
     columns: Arc<[Column]>,
     schema: SchemaRef,
-    on_error: OnError,
+    failures: read::Failures,
 }
 
 impl Reader {
     async fn read(self, group: Result<Vec<Entry>>) -> Result<RecordBatch> {
         let group = group?;
-        let Self { columns, schema, on_error } = self;
-        spawn_blocking(move || read::batch(&group, &columns, schema, on_error)).await.map_err(|e| ended(&e))?
+        let Self { columns, schema, failures } = self;
+        spawn_blocking(move || read::batch(&group, &columns, schema, &failures)).await.map_err(|e| ended(&e))?
     }
 
     /// A task of its own, so that requests go on while somebody is busy with the batch before.
@@ -224,8 +225,8 @@ impl Reader {
         store: Arc<dyn ObjectStore>,
     ) -> Result<RecordBatch> {
         let group = group?;
-        let Self { columns, schema, on_error } = self;
-        let batch = SpawnedTask::spawn(fetch::batch(group, columns, schema, place, store, on_error));
+        let Self { columns, schema, failures } = self;
+        let batch = SpawnedTask::spawn(fetch::batch(group, columns, schema, place, store, failures));
         batch.await.map_err(|e| ended(&e))?
     }
 }

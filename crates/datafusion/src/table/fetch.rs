@@ -10,7 +10,6 @@ use futures::{StreamExt, TryStreamExt, stream};
 use imbed_core::{
     Error, Result,
     image::{Format, Limits, sniff},
-    options::OnError,
 };
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, path::Path};
 
@@ -18,7 +17,7 @@ use super::{
     Column,
     listing::Entry,
     place::Remote,
-    read::{HEAD, assemble, refused},
+    read::{Failures, HEAD, assemble},
 };
 use crate::{
     error::wrap,
@@ -35,12 +34,12 @@ pub(super) async fn batch(
     schema: SchemaRef,
     place: Arc<Remote>,
     store: Arc<dyn ObjectStore>,
-    on_error: OnError,
+    failures: Failures,
 ) -> PlanResult<RecordBatch> {
     let mut images: Option<Vec<Option<Bytes>>> = None;
     let mut formats = Vec::new();
     if wanted.contains(&Column::Image) {
-        let requests = entries.iter().map(|entry| image(&place, &store, entry, on_error)).collect();
+        let requests = entries.iter().map(|entry| image(&place, &store, entry, &failures)).collect();
         let fetched = all(requests).await.map_err(wrap)?;
         formats = fetched.iter().map(|image| image.as_deref().and_then(sniff)).collect();
         images = Some(fetched);
@@ -60,11 +59,11 @@ async fn image(
     place: &Remote,
     store: &Arc<dyn ObjectStore>,
     entry: &Entry,
-    on_error: OnError,
+    failures: &Failures,
 ) -> Result<Option<Bytes>> {
     match whole(place, store, entry).await {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) => refused(error, on_error),
+        Err(error) => failures.take(error),
     }
 }
 

@@ -85,8 +85,9 @@ impl Remote {
                     .hint("leave out what stands before the @; requests to web servers carry no credentials"));
             }
         }
-        let store = ObjectStoreUrl::parse(format!("{scheme}://{bucket}"))
-            .map_err(|_| bad("this is not the address of a bucket").hint(format!("{scheme}://BUCKET/FOLDER/**")))?;
+        let store = ObjectStoreUrl::parse(format!("{scheme}://{bucket}")).ok().filter(|_| !bucket.is_empty());
+        let store = store
+            .ok_or_else(|| bad("this is not the address of a bucket").hint(format!("{scheme}://BUCKET/FOLDER/**")))?;
         let path = |key: &str| {
             let path = if service == Service::Http { Path::from_url_path(key) } else { Path::parse(key) };
             path.map_err(|e| bad(&format!("no object has such a name: {e}")))

@@ -4,7 +4,7 @@ use std::{fs::File, io::Read, sync::Arc};
 
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch, RecordBatchOptions, StringArray};
 use arrow_schema::SchemaRef;
-use datafusion::error::Result as PlanResult;
+use datafusion::{error::Result as PlanResult, physical_plan::metrics::Count};
 use imbed_core::{
     Error, Result,
     image::{Format, Limits, sniff},
@@ -26,10 +26,10 @@ pub(super) fn batch(
     entries: &[Entry],
     wanted: &[Column],
     schema: SchemaRef,
-    on_error: OnError,
+    failures: &Failures,
 ) -> PlanResult<RecordBatch> {
     let images = if wanted.contains(&Column::Image) {
-        Some(entries.iter().map(|entry| image(entry, on_error)).collect::<Result<Vec<_>>>().map_err(wrap)?)
+        Some(entries.iter().map(|entry| image(entry, failures)).collect::<Result<Vec<_>>>().map_err(wrap)?)
     } else {
         None
     };
@@ -68,25 +68,36 @@ pub(super) fn assemble<B: AsRef<[u8]>>(
     Ok(RecordBatch::try_new_with_options(schema, arrays, &options)?)
 }
 
-fn image(entry: &Entry, on_error: OnError) -> Result<Option<Vec<u8>>> {
+fn image(entry: &Entry, failures: &Failures) -> Result<Option<Vec<u8>>> {
     match files::read(&entry.path, &Limits::default()) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) => refused(error.context(&entry.path), on_error),
+        Err(error) => failures.take(error.context(&entry.path)),
     }
 }
 
-/// What becomes of an image that cannot be read.
-pub(super) fn refused<T>(error: Error, on_error: OnError) -> Result<Option<T>> {
-    match on_error {
-        OnError::Raise => {
-            let null = "images(…, 'ignore') makes such images null and goes on; 'log' says which they were";
-            let hint = error.hint_text().map_or_else(|| null.to_owned(), |hint| format!("{hint}; or {null}"));
-            return Err(error.hint(hint));
+/// What becomes of images that cannot be read.
+#[derive(Debug, Clone)]
+pub(super) struct Failures {
+    pub(super) on_error: OnError,
+    /// How many are null for it.
+    pub(super) count: Count,
+}
+
+impl Failures {
+    /// A null in the place of an image, or the error if it stops the query.
+    pub(super) fn take<T>(&self, error: Error) -> Result<Option<T>> {
+        match self.on_error {
+            OnError::Raise => {
+                let null = "images(…, 'ignore') makes such images null and goes on; 'log' says which they were";
+                let hint = error.hint_text().map_or_else(|| null.to_owned(), |hint| format!("{hint}; or {null}"));
+                return Err(error.hint(hint));
+            }
+            OnError::Log => tracing::warn!("{}: {}", error.kind(), error.message()),
+            _ => {}
         }
-        OnError::Log => tracing::warn!("{}: {}", error.kind(), error.message()),
-        _ => {}
+        self.count.add(1);
+        Ok(None)
     }
-    Ok(None)
 }
 
 /// The first bytes of a file; `None` if it cannot be read.

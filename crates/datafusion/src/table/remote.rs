@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::error::{DataFusionError, Result};
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
-use imbed_core::Error;
+use imbed_core::{Error, ErrorKind};
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, path::Path};
 use tokio::sync::mpsc::Sender;
 
@@ -77,7 +77,8 @@ async fn one<'a>(
         Err(error) => {
             let missing = matches!(error, object_store::Error::NotFound { .. });
             let error = from_store(&place.address(path), &error);
-            if missing || error.is_temporary() {
+            // `object_store` takes a server that does not know the question for one that does not have the file.
+            if (missing && error.kind() != ErrorKind::Unsupported) || error.is_temporary() {
                 return Err(error);
             }
             Ok(once(Entry { path: place.address(path), size: None, modified: None }))
@@ -96,8 +97,8 @@ fn below(place: &Remote, store: Arc<dyn ObjectStore>, literal: String) -> BoxStr
         Ok(prefix) => Some(prefix).filter(|prefix| !prefix.as_ref().is_empty()),
         Err(_) => return stream::empty().boxed(),
     };
-    // Stores list whole folders. Within one, a listing in order can begin shortly before the first key that can match, ...
-    let start = place.is_sorted().then(|| before(&literal, folder)).flatten();
+    // Stores list whole folders. Within one, a listing in order can begin at the first key that can match, ...
+    let start = place.is_sorted().then(|| before(place, &literal, folder)).flatten();
     let listed = match start {
         Some(start) => store.list_with_offset(prefix.as_ref(), &start),
         None => store.list(prefix.as_ref()),
@@ -118,10 +119,13 @@ fn below(place: &Remote, store: Arc<dyn ObjectStore>, literal: String) -> BoxStr
         .boxed()
 }
 
-/// A key that comes before all that begin with `literal`, if that goes further than its folder.
-fn before(literal: &str, folder: &str) -> Option<Path> {
+/// A key that comes before all that can match and begin with `literal`, if that goes further than its folder.
+fn before(place: &Remote, literal: &str, folder: &str) -> Option<Path> {
     let mut start = literal.strip_prefix(folder)?.to_owned();
-    start.pop()?;
+    // Such as `a` for `a*`: a listing begins behind the key that it is given.
+    if place.means(literal, literal) {
+        start.pop();
+    }
     if start.is_empty() {
         return None;
     }
@@ -137,14 +141,19 @@ fn entry(place: &Remote, meta: &ObjectMeta) -> Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::place::Place;
 
     #[test]
     fn a_listing_begins_before_the_first_key_that_can_match() {
-        let before = |literal: &str| before(literal, folder_of(literal)).map(|path| path.to_string());
-        assert_eq!(before("a/2024-").as_deref(), Some("a/2024"));
-        assert_eq!(before("shard-").as_deref(), Some("shard"));
-        assert_eq!(before("a/2"), None);
-        assert_eq!(before("a/"), None);
-        assert_eq!(before(""), None);
+        let before = |text: &str| {
+            let Place::Remote(place) = Place::new(text).unwrap() else { panic!("{text} is not local") };
+            let Meaning::Pattern { literal, .. } = &place.meaning else { panic!("{text} is a pattern") };
+            super::before(&place, literal, folder_of(literal)).map(|path| path.to_string())
+        };
+        assert_eq!(before("s3://b/a/2024-*").as_deref(), Some("a/2024-"));
+        assert_eq!(before("s3://b/a/x.jpg*").as_deref(), Some("a/x.jp"));
+        assert_eq!(before("s3://b/shard-?.jpg").as_deref(), Some("shard-"));
+        assert_eq!(before("s3://b/a/*.jpg"), None);
+        assert_eq!(before("s3://b/**"), None);
     }
 }

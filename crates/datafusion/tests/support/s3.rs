@@ -36,6 +36,8 @@ struct State {
     buckets: Mutex<BTreeMap<String, Bucket>>,
     uploads: Mutex<BTreeMap<String, BTreeMap<usize, Vec<u8>>>>,
     requests: Mutex<Vec<Seen>>,
+    /// Uploads so far.
+    begun: AtomicUsize,
     page: AtomicUsize,
     /// Answers 503 so many times.
     busy: AtomicUsize,
@@ -95,6 +97,7 @@ impl Server {
             buckets: Mutex::default(),
             uploads: Mutex::default(),
             requests: Mutex::default(),
+            begun: AtomicUsize::new(0),
             page: AtomicUsize::new(1000),
             busy: AtomicUsize::new(0),
             heads: AtomicBool::new(true),
@@ -184,6 +187,11 @@ impl Server {
     pub(crate) fn plain(&self) {
         self.state.heads.store(false, SeqCst);
         self.state.ranges.store(false, SeqCst);
+    }
+
+    /// Uploads that were begun and neither completed nor taken back.
+    pub(crate) fn unfinished(&self) -> usize {
+        lock(&self.state.uploads).len()
     }
 
     /// What was asked since the last time.
@@ -310,7 +318,7 @@ impl State {
 
     fn begin(&self) -> Response {
         let mut uploads = lock(&self.uploads);
-        let id = format!("upload-{}", uploads.len());
+        let id = format!("upload-{}", self.begun.fetch_add(1, SeqCst));
         uploads.insert(id.clone(), BTreeMap::new());
         let xml = format!("<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>");
         Response { status: "200 OK", headers: vec![], body: xml.into() }
