@@ -5,6 +5,7 @@
 mod support;
 
 use std::{
+    io::{Read, Write},
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -15,7 +16,7 @@ use std::{
 use arrow_array::{cast::AsArray, types::Int64Type};
 use imbed_core::{Registry, Session};
 use imbed_datafusion::{Imbed, Stores, with_file_tables};
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload, aws::AmazonS3Builder, path::Path};
+use object_store::{ObjectStore, ObjectStoreExt, aws::AmazonS3Builder, path::Path};
 use support::{error, examples, png, rows, texts, vectors};
 
 /// Loading Python's packages takes its time on a busy machine.
@@ -56,17 +57,22 @@ impl Server {
         variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
     }
 
-    /// A bucket, made by a request that `object_store` does not know: a `PUT` of nothing to the bucket itself.
-    async fn bucket(&self, name: &str) -> Arc<dyn ObjectStore> {
-        let builder = AmazonS3Builder::new()
-            .with_endpoint(&self.url)
-            .with_allow_http(true)
-            .with_access_key_id("testing")
-            .with_secret_access_key("testing");
-        let whole = builder.clone().with_bucket_name("").with_bucket_name(name).build().unwrap();
-        // The key of nothing is the bucket.
-        whole.put(&Path::default(), PutPayload::default()).await.unwrap();
-        Arc::new(builder.with_bucket_name(name).build().unwrap())
+    /// A bucket, made by a request that `object_store` does not know.
+    fn bucket(&self, name: &str) -> Arc<dyn ObjectStore> {
+        let address = self.url.strip_prefix("http://").unwrap();
+        let authorization =
+            "AWS4-HMAC-SHA256 Credential=testing/20200101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(
+            stream,
+            "PUT /{name}/ HTTP/1.1\r\nHost: {address}\r\nAuthorization: {authorization}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains(" 200 "), "{answer}");
+        let builder = AmazonS3Builder::new().with_endpoint(&self.url).with_allow_http(true).with_bucket_name(name);
+        Arc::new(builder.with_access_key_id("testing").with_secret_access_key("testing").build().unwrap())
     }
 }
 
@@ -84,7 +90,7 @@ async fn buckets_of_a_server_that_nobody_here_wrote() {
         return;
     };
     let server = Server::start(&python);
-    let bucket = server.bucket("photos").await;
+    let bucket = server.bucket("photos");
     let folder = examples();
     let folder = folder.trim_matches('\'');
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -117,8 +123,8 @@ async fn buckets_of_a_server_that_nobody_here_wrote() {
     let local = rows(&context, &embed(folder)).await;
     let copy = format!("COPY ({}) TO 's3://photos/e.parquet'", embed("s3://photos/examples/**"));
     rows(&context, &copy).await;
-    let back = rows(&context, "SELECT path, e FROM 's3://photos/e.parquet' ORDER BY path").await;
-    assert_eq!(vectors(local.column(1)), vectors(back.column(1)));
+    let back = rows(&context, "SELECT e FROM 's3://photos/e.parquet' ORDER BY path").await;
+    assert_eq!(vectors(local.column(1)), vectors(back.column(0)));
 
     // A table large enough to go up in parts.
     let large = "COPY (SELECT value AS x, random() AS r FROM range(3000000)) TO 's3://photos/large.parquet'";
