@@ -111,6 +111,9 @@ Tables in a query:
   images('photos/**')    a folder, a pattern or a file: path, size, modified,
                          format, image (the file itself, read only if asked for)
   'out.parquet'          a .parquet, .csv or .json (lines) file, in quotes
+  's3://bucket/x-*.parquet', images('s3://bucket/photos/**')
+                         the same in a bucket: s3://, gs://, az://, https://;
+                         credentials from the environment (AWS_ACCESS_KEY_ID, …)
   t                      what --table t=out.parquet named
 
 Functions beside those of SQL: embed_image, decode_image, convert_image,

@@ -21,7 +21,7 @@ use datafusion::{
 use imbed_core::{Result, Session, options::OnError, session::Request};
 
 use crate::{
-    aliases,
+    Stores, aliases,
     embed::{EmbedRule, ScanRule},
     error::wrap,
     functions::{self, EmbedImage},
@@ -60,12 +60,13 @@ pub struct Imbed {
     session: Session,
     fetch: Option<Arc<dyn Fn(&Session, &Request) -> Result<()> + Send + Sync>>,
     hash_weights: bool,
+    stores: Arc<Stores>,
 }
 
 impl Imbed {
     /// The functions over `session`. Planning a query reads configuration on this machine only.
     pub fn new(session: Session) -> Self {
-        Self { session, fetch: None, hash_weights: false }
+        Self { session, fetch: None, hash_weights: false, stores: Arc::new(Stores::from_environment()) }
     }
 
     /// Lets planning a query call `fetch` for each model that it names, before the model's configuration is read: to download it,
@@ -84,8 +85,15 @@ impl Imbed {
         self
     }
 
-    /// Adds the functions, the table function `images` and the rules that run `embed_image` to a session that is being built,
-    /// among the rules that the builder has, or DataFusion's own.
+    /// Takes the settings of buckets from `stores` and not from the environment of this process.
+    #[must_use]
+    pub fn with_stores(mut self, stores: Stores) -> Self {
+        self.stores = Arc::new(stores);
+        self
+    }
+
+    /// Adds the functions, the table function `images`, [`Stores`] behind those of the runtime, and the rules that run
+    /// `embed_image` to a session that is being built, among the rules that the builder has, or DataFusion's own.
     pub fn install(&self, mut builder: SessionStateBuilder) -> SessionStateBuilder {
         let models = Arc::new(Models::new(Some(self.session.clone()), self.fetch.clone(), self.hash_weights));
         let ours = functions::all(&models);
@@ -98,6 +106,9 @@ impl Imbed {
         rules.insert(0, rule);
         // Behind those that decide how a scan is spread, and before the last, which checks the whole.
         rules.insert(rules.len() - 1, Arc::new(ScanRule));
+        let mut runtime = builder.runtime_env().as_deref().cloned().unwrap_or_default();
+        runtime.object_store_registry = Arc::new(self.stores.behind(runtime.object_store_registry));
+        *builder.runtime_env() = Some(Arc::new(runtime));
         builder
     }
 
@@ -172,6 +183,7 @@ impl fmt::Debug for Imbed {
         f.debug_struct("Imbed")
             .field("session", &self.session)
             .field("hash_weights", &self.hash_weights)
+            .field("stores", &self.stores)
             .finish_non_exhaustive()
     }
 }

@@ -25,7 +25,7 @@ pub(crate) use scan::ScanRule;
 pub(crate) use source::Source;
 
 /// The metric that counts rows which failed.
-const FAILED_ROWS: &str = "failed_rows";
+pub(crate) const FAILED_ROWS: &str = "failed_rows";
 
 /// Rows that failed and became null in what has run of `plan`.
 ///

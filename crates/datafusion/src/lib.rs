@@ -29,6 +29,7 @@ mod named;
 mod pipeline;
 mod reference;
 mod statements;
+mod stores;
 mod table;
 mod vectors;
 
@@ -37,5 +38,6 @@ pub use embed::{embedded_rows, failed_rows};
 pub use error::cause;
 pub use pipeline::unload_idle_models;
 pub use reference::reference_page;
+pub use stores::{HeldCopy, Stores, hold_copy, is_url, store_table, with_file_tables};
 
 use reference::is_ours;

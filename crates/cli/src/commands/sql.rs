@@ -26,7 +26,7 @@ use futures::{
     future::{Either, select},
 };
 use imbed::core::{Error, FetchScope, Result, Session};
-use imbed_datafusion::{ImageContext, Imbed, cause, embedded_rows, failed_rows};
+use imbed_datafusion::{ImageContext, Imbed, cause, embedded_rows, failed_rows, hold_copy, with_file_tables};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::Notify,
@@ -106,10 +106,22 @@ async fn statements(args: &SqlArgs, session: Session, text: &str, staging: &Stag
         let start = Instant::now();
         let mut plan = context.image_plan(statement).await.map_err(|e| unplanned(&e)).fetched()?;
         let staged = staging.redirect(&mut plan).usage()?;
+        let held = hold_copy(&context, &mut plan).map_err(|e| cause(&e)).usage()?;
         let table = context.execute_logical_plan(plan).await.map_err(|e| cause(&e)).usage()?;
-        let ran = run_statement(args, &context, table, copies, progress).await?;
+        let ran = match run_statement(args, &context, table, copies, progress).await {
+            Ok(ran) => ran,
+            Err(failure) => {
+                if let Some(held) = held {
+                    held.abort().await;
+                }
+                return Err(failure);
+            }
+        };
         if let Some(staged) = staged {
             staged.commit().fatal()?;
+        }
+        if let Some(held) = held {
+            held.commit().await.fatal()?;
         }
         failed += ran.failed;
         if !args.quiet && (ran.written.is_some() || ran.failed > 0) {
@@ -131,7 +143,7 @@ fn context(args: &SqlArgs, session: Session) -> Result<SessionContext, Failure> 
         let mut downloads = downloads.lock().unwrap_or_else(PoisonError::into_inner);
         session.fetch(request, FetchScope::Everything, &mut *downloads)
     });
-    Ok(imbed.context().enable_url_table())
+    Ok(with_file_tables(imbed.context()))
 }
 
 /// Why a statement cannot be run, with what this program can do about it.
