@@ -10,6 +10,7 @@ use datafusion::{
     common::{config_datafusion_err, plan_err},
     error::Result as PlanResult,
     execution::SessionStateBuilder,
+    logical_expr::ScalarUDF,
     physical_optimizer::optimizer::PhysicalOptimizer,
     prelude::{DataFrame, SessionConfig, SessionContext},
     sql::{
@@ -20,7 +21,7 @@ use datafusion::{
 use imbed_core::{Result, Session, options::OnError, session::Request};
 
 use crate::{
-    embed::EmbedRule,
+    embed::{BindRule, EmbedRule},
     error::wrap,
     functions::{self, EmbedImage},
     models::Models,
@@ -85,16 +86,29 @@ impl Imbed {
     /// Adds the functions, the table function `images` and the rule that runs `embed_image` to a session that is being built.
     ///
     /// The rule comes before those that the builder has, or DataFusion's own.
-    pub fn install(&self, mut builder: SessionStateBuilder) -> SessionStateBuilder {
-        let models = Arc::new(Models::new(Some(self.session.clone()), self.fetch.clone(), self.hash_weights));
-        let ours = functions::all(&models);
+    pub fn install(&self, builder: SessionStateBuilder) -> SessionStateBuilder {
+        self.install_with(builder, &self.models())
+    }
+
+    fn models(&self) -> Arc<Models> {
+        Arc::new(Models::new(Some(self.session.clone()), self.fetch.clone(), self.hash_weights))
+    }
+
+    fn install_with(&self, mut builder: SessionStateBuilder, models: &Arc<Models>) -> SessionStateBuilder {
+        let ours = functions::all(models);
         builder.scalar_functions().get_or_insert_default().extend(ours);
         let images = datafusion::catalog::TableFunction::new(table::NAME.to_owned(), Arc::new(ImagesFunction));
         builder.table_functions().get_or_insert_default().insert(table::NAME.to_owned(), Arc::new(images));
-        let known = [models, default_models()].map(|m| (EmbedImage::udf(Arc::clone(&m)), EmbedImage::new(m)));
-        let rule = Arc::new(EmbedRule::new(known.into()));
+        let rule = Arc::new(EmbedRule::new(known(models)));
         builder.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new).rules.insert(0, rule);
         builder
+    }
+
+    /// The same for a session whose plans are run by other processes, which [`wire`](crate::wire) reaches: each call of
+    /// `embed_image` is bound to the model that it means here, so that no configuration but this session's counts.
+    pub fn install_to_send(&self, builder: SessionStateBuilder) -> SessionStateBuilder {
+        let models = self.models();
+        self.install_with(builder, &models).with_optimizer_rule(Arc::new(BindRule::new(known(&models))))
     }
 
     /// A session with DataFusion's functions and these, and [`config`].
@@ -102,6 +116,11 @@ impl Imbed {
         let builder = SessionStateBuilder::new().with_default_features().with_config(config());
         SessionContext::new_with_state(self.install(builder).build())
     }
+}
+
+/// `embed_image` as it is called in SQL and in Rust, as registered and as it is.
+fn known(models: &Arc<Models>) -> Vec<(ScalarUDF, EmbedImage)> {
+    [Arc::clone(models), default_models()].map(|m| (EmbedImage::udf(Arc::clone(&m)), EmbedImage::new(m))).into()
 }
 
 /// DataFusion's own settings, but for one: metadata of Parquet columns are read, as those of embeddings say what made them.

@@ -1,5 +1,6 @@
 //! Where rows meet the model: the plan node, the rule that puts it there, and what both share with a plain call.
 
+mod bind;
 mod exec;
 mod fuse;
 mod rule;
@@ -15,7 +16,9 @@ use imbed_engine::Images;
 
 use crate::pipeline::{Embedded, Producer};
 
-pub(crate) use exec::EmbedExec;
+pub(crate) use bind::BindRule;
+pub(crate) use exec::{EmbedCall, EmbedExec};
+pub(crate) use fuse::Fused;
 pub(crate) use rule::EmbedRule;
 pub(crate) use source::Source;
 

@@ -23,7 +23,7 @@ use datafusion::logical_expr::ScalarUDF;
 
 use crate::{function::Scalar, models::Models};
 
-pub(crate) use embed_image::EmbedImage;
+pub(crate) use embed_image::{EmbedImage, NAME as EMBED_IMAGE};
 
 /// The functions that a plan may fuse with `embed_image`, and what their calls ask for.
 pub(crate) mod steps {

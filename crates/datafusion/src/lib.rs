@@ -15,6 +15,7 @@
 //! What each function does stands in its documentation, of which [`reference_page`] makes the page `docs/sql-functions.md`.
 //! Errors of ours travel inside DataFusion's; [`cause`] finds them.
 
+mod bound;
 mod context;
 mod embed;
 mod error;
@@ -28,11 +29,13 @@ mod named;
 mod pipeline;
 mod reference;
 mod table;
+mod travelled;
 mod vectors;
+pub mod wire;
 
 pub use context::{ImageContext, Imbed, config};
 pub use error::cause;
-pub use pipeline::unload_idle_models;
+pub use pipeline::{unload_idle_models, use_gpus};
 pub use reference::reference_page;
 
 use reference::is_ours;

@@ -6,6 +6,7 @@ mod function;
 mod listing;
 mod provider;
 mod read;
+mod spread;
 
 use std::sync::{Arc, LazyLock};
 
@@ -13,10 +14,11 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 pub(crate) use function::{ImagesFunction, NAME, Reference};
 pub(crate) use provider::ImagesTable;
+pub(crate) use spread::{ReadImagesExec, SpreadImages};
 
 /// The columns, by their place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Column {
+pub(crate) enum Column {
     Path,
     Size,
     Modified,
@@ -25,9 +27,9 @@ enum Column {
 }
 
 impl Column {
-    const ALL: [Self; 5] = [Self::Path, Self::Size, Self::Modified, Self::Format, Self::Image];
+    pub(crate) const ALL: [Self; 5] = [Self::Path, Self::Size, Self::Modified, Self::Format, Self::Image];
 
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Path => "path",
             Self::Size => "size",
@@ -48,7 +50,7 @@ impl Column {
         }
     }
 
-    fn field(self) -> Field {
+    pub(crate) fn field(self) -> Field {
         let data_type = match self {
             Self::Path | Self::Format => DataType::Utf8,
             Self::Size => DataType::Int64,

@@ -24,7 +24,7 @@ use crate::models::Model;
 pub(crate) struct EmbedCall {
     pub(crate) model: Arc<Model>,
     /// Where the images come from, and what is done to them first.
-    pub(super) input: Fused,
+    pub(crate) input: Fused,
     /// Calls before this one that give the same vectors: the first of them.
     pub(crate) same_as: Option<usize>,
 }
@@ -54,6 +54,11 @@ impl EmbedExec {
             input.boundedness(),
         );
         Ok(Self { input, calls, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() })
+    }
+
+    /// The calls of `embed_image`, in the order of their columns.
+    pub(crate) fn calls(&self) -> &[EmbedCall] {
+        &self.calls
     }
 }
 

@@ -18,8 +18,8 @@ use super::{SCHEMA, exec::ImagesExec, filter};
 /// The images that one place means.
 #[derive(Debug, Clone)]
 pub(crate) struct ImagesTable {
-    pub(super) place: String,
-    pub(super) on_error: OnError,
+    pub(crate) place: String,
+    pub(crate) on_error: OnError,
 }
 
 impl ImagesTable {

@@ -1,0 +1,167 @@
+//! How this crate's functions, tables and plan nodes travel between processes: what the codecs of an engine over many machines
+//! call for whatever they do not know.
+//!
+//! A session that sends plans is made with [`Imbed::install_to_send`](crate::Imbed::install_to_send), the others with
+//! [`Imbed::install`](crate::Imbed::install). Everything is JSON. What a call of `embed_image` means travels with it: which
+//! provider, model and options, what is to become of rows that fail, and the hash of the weights. Secrets do not: a descriptor
+//! holds none, and a call that names one is refused.
+
+use std::sync::Arc;
+
+use arrow_schema::{Schema, SchemaRef};
+use datafusion::{
+    catalog::TableProvider,
+    common::{internal_datafusion_err, internal_err},
+    error::Result as PlanResult,
+    logical_expr::ScalarUDF,
+    physical_expr::PhysicalExpr,
+    physical_plan::ExecutionPlan,
+};
+use imbed_core::{Error, ErrorKind, Result, options::OnError};
+use imbed_engine::Steps;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{
+    bound,
+    embed::{EmbedCall, EmbedExec, Fused},
+    error::wrap,
+    table::{Column, ImagesTable, ReadImagesExec, SpreadImages},
+    travelled::Travelling,
+};
+
+/// `function`, if it is `embed_image` bound to a model; all others are known to every process by their names.
+pub fn encode_function(function: &ScalarUDF) -> PlanResult<Option<Vec<u8>>> {
+    let Some(model) = bound::model(function) else { return Ok(None) };
+    Travelling::of(&model).and_then(|model| to_json(&model)).map(Some).map_err(wrap)
+}
+
+/// The function that [`encode_function`] gave.
+pub fn decode_function(bytes: &[u8]) -> PlanResult<Arc<ScalarUDF>> {
+    let model = from_json::<Travelling>(bytes).and_then(Travelling::arrive).map_err(wrap)?;
+    Ok(bound::function(&Arc::new(model)))
+}
+
+/// A table of ours.
+#[derive(Debug, Serialize, Deserialize)]
+struct Table {
+    images: String,
+    on_error: OnError,
+    base: Option<String>,
+}
+
+/// `table`, if it is `images(…)`.
+///
+/// Relative paths start from this process's working folder, wherever they are looked for.
+pub fn encode_table(table: &dyn TableProvider) -> PlanResult<Option<Vec<u8>>> {
+    let (images, base) = if let Some(images) = table.downcast_ref::<ImagesTable>() {
+        let here = std::env::current_dir().map_err(|e| wrap(Error::io("the working folder", e)))?;
+        (images, Some(here.to_string_lossy().into_owned()))
+    } else if let Some(spread) = table.downcast_ref::<SpreadImages>() {
+        (&spread.table, spread.base.clone())
+    } else {
+        return Ok(None);
+    };
+    let table = Table { images: images.place.clone(), on_error: images.on_error, base };
+    to_json(&table).map(Some).map_err(wrap)
+}
+
+/// The table that [`encode_table`] gave. Planning a scan of it lists its files and deals them out to as many partitions as the
+/// session's `target_partitions` says.
+pub fn decode_table(bytes: &[u8]) -> PlanResult<Arc<dyn TableProvider>> {
+    let Table { images, on_error, base } = from_json(bytes).map_err(wrap)?;
+    Ok(Arc::new(SpreadImages { table: ImagesTable { place: images, on_error }, base }))
+}
+
+/// A plan node of ours.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Node {
+    Embed { calls: Vec<Call> },
+    ReadImages { columns: Vec<String>, on_error: OnError, base: Option<String> },
+}
+
+/// One call of `embed_image`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Call {
+    /// The name of its column.
+    name: String,
+    model: Travelling,
+    image: Vec<u8>,
+    steps: Option<Steps>,
+    same_as: Option<usize>,
+}
+
+/// `node` without its inputs, if it is one of ours; `expression` encodes the expressions in it.
+pub fn encode_node(
+    node: &dyn ExecutionPlan,
+    mut expression: impl FnMut(&Arc<dyn PhysicalExpr>) -> PlanResult<Vec<u8>>,
+) -> PlanResult<Option<Vec<u8>>> {
+    let node = if let Some(embed) = node.downcast_ref::<EmbedExec>() {
+        let schema = embed.schema();
+        let names = schema.fields().iter().skip(schema.fields().len() - embed.calls().len());
+        let call = |(call, field): (&EmbedCall, &arrow_schema::FieldRef)| {
+            Ok(Call {
+                name: field.name().clone(),
+                model: Travelling::of(&call.model).map_err(wrap)?,
+                image: expression(&call.input.image)?,
+                steps: call.input.steps.as_deref().cloned(),
+                same_as: call.same_as,
+            })
+        };
+        Node::Embed { calls: embed.calls().iter().zip(names).map(call).collect::<PlanResult<_>>()? }
+    } else if let Some(read) = node.downcast_ref::<ReadImagesExec>() {
+        Node::ReadImages {
+            columns: read.columns.iter().map(|column| column.name().to_owned()).collect(),
+            on_error: read.on_error,
+            base: read.base.clone(),
+        }
+    } else {
+        return Ok(None);
+    };
+    to_json(&node).map(Some).map_err(wrap)
+}
+
+/// The node that [`encode_node`] gave, over `inputs`; `expression` decodes the expressions in it, over the input's columns.
+pub fn decode_node(
+    bytes: &[u8],
+    inputs: &[Arc<dyn ExecutionPlan>],
+    mut expression: impl FnMut(&[u8], &Schema) -> PlanResult<Arc<dyn PhysicalExpr>>,
+) -> PlanResult<Arc<dyn ExecutionPlan>> {
+    let [input] = inputs else { return internal_err!("a node of imbed has one input, not {}", inputs.len()) };
+    match from_json(bytes).map_err(wrap)? {
+        Node::Embed { calls } => {
+            let schema = input.schema();
+            let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
+            let mut decoded = Vec::with_capacity(calls.len());
+            for Call { name, model, image, steps, same_as } in calls {
+                let model = Arc::new(model.arrive().map_err(wrap)?);
+                fields.push(Arc::new(model.field.clone().with_name(name)));
+                let input = Fused::again(expression(&image, &schema)?, &schema, steps)?;
+                decoded.push(EmbedCall { model, input, same_as });
+            }
+            let output: SchemaRef = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
+            Ok(Arc::new(EmbedExec::try_new(decoded.into(), Arc::clone(input), output)?))
+        }
+        Node::ReadImages { columns, on_error, base } => {
+            let column = |name: &String| {
+                let known = Column::ALL.into_iter().find(|column| column.name() == name);
+                known.ok_or_else(|| internal_datafusion_err!("images(…) has no column '{name}'"))
+            };
+            let columns = columns.iter().map(column).collect::<PlanResult<_>>()?;
+            Ok(Arc::new(ReadImagesExec::new(Arc::clone(input), columns, on_error, base)))
+        }
+    }
+}
+
+fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value)
+        .map_err(|e| Error::new(ErrorKind::Internal, format!("a part of the plan cannot be sent: {e}")).source(e))
+}
+
+fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|e| {
+        Error::new(ErrorKind::Config, format!("a part of the plan cannot be read: {e}"))
+            .hint("all processes of a cluster must run the same version of imbed")
+            .source(e)
+    })
+}
