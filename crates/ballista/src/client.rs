@@ -87,7 +87,7 @@ impl QueryPlanner for Remote {
             LogicalPlan::Copy(copy) => {
                 let plan = match in_parts(copy)? {
                     Some(parts) => {
-                        parts.make_room(session.runtime_env(), true).await.map_err(external)?;
+                        parts.make_room(session.runtime_env(), false).await.map_err(external)?;
                         save(copy.input.as_ref().clone(), parts)
                     }
                     None => plan.clone(),

@@ -22,6 +22,7 @@ mod save;
 mod scheduler;
 mod session;
 mod spread;
+mod stop;
 mod stores;
 
 pub use client::{Cluster, connect};
@@ -29,4 +30,5 @@ pub use codec::{LogicalCodec, PhysicalCodec};
 pub use executor::{Executor, ExecutorOptions, Gpus};
 pub use save::{Parts, save_parts};
 pub use scheduler::{Scheduler, SchedulerOptions};
+pub use stop::told_to_stop;
 pub use stores::Stores;

@@ -10,7 +10,7 @@ use datafusion::{
     common::{config_datafusion_err, plan_err},
     error::Result as PlanResult,
     execution::SessionStateBuilder,
-    logical_expr::ScalarUDF,
+    logical_expr::{Expr, ScalarUDF},
     physical_optimizer::optimizer::PhysicalOptimizer,
     prelude::{DataFrame, SessionConfig, SessionContext},
     sql::{
@@ -21,6 +21,7 @@ use datafusion::{
 use imbed_core::{Result, Session, options::OnError, session::Request};
 
 use crate::{
+    bound,
     embed::{BindRule, EmbedRule},
     error::wrap,
     functions::{self, EmbedImage},
@@ -109,6 +110,12 @@ impl Imbed {
     pub fn install_to_send(&self, builder: SessionStateBuilder) -> SessionStateBuilder {
         let models = self.models();
         self.install_with(builder, &models).with_optimizer_rule(Arc::new(BindRule::new(known(&models))))
+    }
+
+    /// A call of `embed_image` of `image` that means what `request` asks of the session.
+    pub fn embed(&self, image: Expr, request: &Request) -> PlanResult<Expr> {
+        let model = self.models().resolve(request).map_err(wrap)?;
+        Ok(bound::function(&model).call(vec![image]))
     }
 
     /// A session with DataFusion's functions and these, and [`config`].

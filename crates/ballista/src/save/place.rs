@@ -103,7 +103,7 @@ impl Parts {
         if !parts.is_empty() && !overwrite {
             let what = format!("{}: there are {} parts already", self.shown(), parts.len());
             return Err(Error::new(ErrorKind::BadInput, what)
-                .hint("name another folder, or add --overwrite to replace them"));
+                .hint("name another folder, or remove them; `imbed embed` does so with --overwrite"));
         }
         for part in parts {
             store.delete(&part).await.map_err(|e| Error::new(ErrorKind::Io, format!("{part}: {e}")).source(e))?;

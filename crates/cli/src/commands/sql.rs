@@ -2,7 +2,7 @@
 
 mod results;
 mod tables;
-mod warnings;
+pub(super) mod warnings;
 
 use std::{
     future::Future,
@@ -30,6 +30,7 @@ use tokio::{
 };
 
 use self::results::Printer;
+use super::cluster;
 use crate::{
     args::SqlArgs,
     download::Downloads,
@@ -67,7 +68,7 @@ fn query(query: &str) -> Result<String> {
 }
 
 /// What `work` gives, unless the user stops it first.
-async fn until_interrupted(work: impl Future<Output = Outcome>) -> Outcome {
+pub(super) async fn until_interrupted(work: impl Future<Output = Outcome>) -> Outcome {
     let stopped = Arc::new(Notify::new());
     let notify = Arc::clone(&stopped);
     interrupt::stops(move || notify.notify_one());
@@ -77,12 +78,12 @@ async fn until_interrupted(work: impl Future<Output = Outcome>) -> Outcome {
     }
 }
 
-fn stop(runtime: Runtime) {
+pub(super) fn stop(runtime: Runtime) {
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
 }
 
 async fn statements(args: &SqlArgs, session: Session, text: &str) -> Outcome {
-    let context = context(args, session)?;
+    let context = context(args, session).await?;
     for (name, file) in &args.tables {
         tables::register(&context, name, file).await.usage()?;
     }
@@ -101,13 +102,17 @@ async fn statements(args: &SqlArgs, session: Session, text: &str) -> Outcome {
 }
 
 /// A session with our functions, which downloads models as they are named.
-fn context(args: &SqlArgs, session: Session) -> Result<SessionContext, Failure> {
+async fn context(args: &SqlArgs, session: Session) -> Result<SessionContext, Failure> {
     let downloads = Mutex::new(Downloads::new(args.quiet, args.json));
     let imbed = Imbed::new(session).with_weights_hashed(true).with_fetch(move |session, request| {
         let mut downloads = downloads.lock().unwrap_or_else(PoisonError::into_inner);
         session.fetch(request, FetchScope::Everything, &mut *downloads)
     });
-    Ok(imbed.context().enable_url_table())
+    let context = match &args.on.cluster {
+        Some(scheduler) => cluster::connect(&imbed, scheduler, &args.on).await?,
+        None => imbed.context(),
+    };
+    Ok(context.enable_url_table())
 }
 
 async fn plan(context: &SessionContext, statement: Statement) -> Result<DataFrame, DataFusionError> {

@@ -11,7 +11,7 @@ use tracing::{
 };
 
 /// Prints warnings from here on, unless `quiet`.
-pub(super) fn print(quiet: bool) -> Result<()> {
+pub(in crate::commands) fn print(quiet: bool) -> Result<()> {
     if quiet {
         return Ok(());
     }
