@@ -10,7 +10,7 @@ use datafusion::{
     catalog::Session,
     common::{DataFusionError, plan_err},
     error::Result as PlanResult,
-    execution::{SessionStateBuilder, context::QueryPlanner},
+    execution::{SessionState, SessionStateBuilder, context::QueryPlanner},
     logical_expr::{LogicalPlan, dml::CopyTo},
     physical_plan::ExecutionPlan,
     physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner},
@@ -55,11 +55,15 @@ impl Cluster {
 pub async fn connect(imbed: &Imbed, cluster: &Cluster) -> Result<SessionContext> {
     let (host, port) = host_and_port(&cluster.scheduler)?;
     reach(&cluster.scheduler, PATIENCE).await?;
-    let config = config()
-        .with_target_partitions(cluster.partitions.get())
-        .with_ballista_grpc_client_max_message_size(MESSAGE_BYTES);
+    state(imbed, &format!("http://{host}:{port}"), cluster.partitions.get()).map(SessionContext::new_with_state)
+}
+
+/// The session of a client.
+pub(crate) fn state(imbed: &Imbed, scheduler: &str, partitions: usize) -> Result<SessionState> {
+    let config =
+        config().with_target_partitions(partitions).with_ballista_grpc_client_max_message_size(MESSAGE_BYTES);
     let cluster = BallistaQueryPlanner::<LogicalPlanNode>::with_extension(
-        format!("http://{host}:{port}"),
+        scheduler.to_owned(),
         config.ballista_config(),
         Arc::new(LogicalCodec::default()),
     );
@@ -69,7 +73,7 @@ pub async fn connect(imbed: &Imbed, cluster: &Cluster) -> Result<SessionContext>
         .with_runtime_env(Stores::runtime_env().map_err(|e| cause(&e))?)
         .with_optimizer_rules(ballista_default_optimizer_rules())
         .with_query_planner(Arc::new(Remote { cluster }));
-    Ok(SessionContext::new_with_state(imbed.install_to_send(builder).build()))
+    Ok(imbed.install_to_send(builder).build())
 }
 
 /// Sends plans to the cluster.

@@ -17,6 +17,8 @@ mod client;
 mod codec;
 mod executor;
 mod numbering;
+#[cfg(test)]
+mod plans_travel;
 mod planner;
 mod save;
 mod scheduler;
