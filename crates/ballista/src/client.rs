@@ -21,6 +21,7 @@ use imbed_core::Result;
 use imbed_datafusion::{Imbed, cause};
 
 use crate::{
+    cancel::Cancelled,
     codec::LogicalCodec,
     executor::{host_and_port, reach},
     save::{Parts, save},
@@ -72,7 +73,7 @@ pub(crate) fn state(imbed: &Imbed, scheduler: &str, partitions: usize) -> Result
         .with_config(config)
         .with_runtime_env(Stores::runtime_env().map_err(|e| cause(&e))?)
         .with_optimizer_rules(ballista_default_optimizer_rules())
-        .with_query_planner(Arc::new(Remote { cluster }));
+        .with_query_planner(Arc::new(Remote { cluster, scheduler: scheduler.to_owned() }));
     Ok(imbed.install_to_send(builder).build())
 }
 
@@ -80,6 +81,14 @@ pub(crate) fn state(imbed: &Imbed, scheduler: &str, partitions: usize) -> Result
 #[derive(Debug)]
 struct Remote {
     cluster: BallistaQueryPlanner<LogicalPlanNode>,
+    scheduler: String,
+}
+
+impl Remote {
+    async fn send(&self, plan: &LogicalPlan, session: &dyn Session) -> PlanResult<Arc<dyn ExecutionPlan>> {
+        let plan = self.cluster.create_physical_plan(plan, session).await?;
+        Ok(Cancelled::wrap(plan, &self.scheduler))
+    }
 }
 
 #[async_trait]
@@ -96,9 +105,9 @@ impl QueryPlanner for Remote {
                     }
                     None => plan.clone(),
                 };
-                self.cluster.create_physical_plan(&plan, session).await
+                self.send(&plan, session).await
             }
-            _ => self.cluster.create_physical_plan(plan, session).await,
+            _ => self.send(plan, session).await,
         }
     }
 }

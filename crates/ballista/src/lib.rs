@@ -13,6 +13,7 @@
 //! What a query means is decided by the client: a call of `embed_image` travels with its model, its options and the hash of its
 //! weights, and nobody else's configuration counts. Secrets do not travel; executors read their own environment.
 
+mod cancel;
 mod client;
 mod codec;
 mod executor;
