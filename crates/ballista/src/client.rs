@@ -61,8 +61,7 @@ pub async fn connect(imbed: &Imbed, cluster: &Cluster) -> Result<SessionContext>
 
 /// The session of a client.
 pub(crate) fn state(imbed: &Imbed, scheduler: &str, partitions: usize) -> Result<SessionState> {
-    let config =
-        config().with_target_partitions(partitions).with_ballista_grpc_client_max_message_size(MESSAGE_BYTES);
+    let config = config().with_target_partitions(partitions).with_ballista_grpc_client_max_message_size(MESSAGE_BYTES);
     let cluster = BallistaQueryPlanner::<LogicalPlanNode>::with_extension(
         scheduler.to_owned(),
         config.ballista_config(),
@@ -93,10 +92,16 @@ impl Remote {
 
 #[async_trait]
 impl QueryPlanner for Remote {
-    async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> PlanResult<Arc<dyn ExecutionPlan>> {
+    async fn create_physical_plan(
+        &self,
+        plan: &LogicalPlan,
+        session: &dyn Session,
+    ) -> PlanResult<Arc<dyn ExecutionPlan>> {
         match plan {
             // What this session knows itself.
-            LogicalPlan::DescribeTable(_) => DefaultPhysicalPlanner::default().create_physical_plan(plan, session).await,
+            LogicalPlan::DescribeTable(_) => {
+                DefaultPhysicalPlanner::default().create_physical_plan(plan, session).await
+            }
             LogicalPlan::Copy(copy) => {
                 let plan = match in_parts(copy)? {
                     Some(parts) => {

@@ -18,9 +18,9 @@ mod client;
 mod codec;
 mod executor;
 mod numbering;
+mod planner;
 #[cfg(test)]
 mod plans_travel;
-mod planner;
 mod save;
 mod scheduler;
 mod session;

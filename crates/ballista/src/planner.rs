@@ -7,9 +7,7 @@ use datafusion::{
     catalog::Session,
     error::Result,
     execution::context::QueryPlanner,
-    logical_expr::{
-        LogicalPlan, UserDefinedLogicalNode, physical_planning_context::PhysicalPlanningContext,
-    },
+    logical_expr::{LogicalPlan, UserDefinedLogicalNode, physical_planning_context::PhysicalPlanningContext},
     physical_plan::ExecutionPlan,
     physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner},
 };

@@ -115,7 +115,9 @@ async fn the_same_rows_come_from_a_plan_that_travelled() {
             "EmbedExec",
         ),
         (
-            format!("SELECT path, image_width(decode_image(image, on_error => 'ignore')) AS w FROM images('{examples}')"),
+            format!(
+                "SELECT path, image_width(decode_image(image, on_error => 'ignore')) AS w FROM images('{examples}')"
+            ),
             "ReadImagesExec",
         ),
         (format!("SELECT count(*) FROM images('{examples}') WHERE path LIKE '%fruit%'"), "ReadImagesExec"),
@@ -163,7 +165,8 @@ async fn keys_do_not_travel() {
     let options = [("base_url", "http://127.0.0.1:9/v1"), ("api_key", KEY), ("dimensions", "8"), ("dialect", "openai")];
     session.set_provider("openai", OptionMap::from_iter(options)).unwrap();
     let imbed = Imbed::new(session);
-    let query = format!("SELECT embed_image(image, model => 'x', dialect => 'vllm') AS e FROM images('{}')", examples());
+    let query =
+        format!("SELECT embed_image(image, model => 'x', dialect => 'vllm') AS e FROM images('{}')", examples());
     let context = client(&imbed);
     let logical = sent(&context, &query).await;
     let (_, plan) = planned(&logical).await;

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use ballista_core::{
-    config::BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK,
-    extension::{SessionConfigExt, SessionConfigHelperExt},
+    config::BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, extension::SessionConfigExt,
     optimizer::ballista_default_optimizer_rules,
 };
 use datafusion::{
@@ -40,8 +39,7 @@ fn fixed(config: SessionConfig) -> SessionConfig {
     // The adaptive planner replaces a session's physical rules by its own, and with them the one that embeds.
     let config = config.with_ballista_adaptive_query_planner(false);
     // A task is a partition: what an executor loses when it dies is small, and slots are counted right.
-    let config = config.set_usize(BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, 1);
-    config.ballista_restricted_configuration()
+    config.set_usize(BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, 1)
 }
 
 /// A session of the scheduler, for one query with the settings of its client.

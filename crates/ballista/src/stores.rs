@@ -1,6 +1,6 @@
 //! Where files are: this machine's, and buckets, which are opened when a plan first names one.
 
-use std::{collections::HashMap, env, sync::Mutex, sync::Arc, sync::PoisonError};
+use std::{collections::HashMap, env, sync::Arc, sync::Mutex, sync::PoisonError};
 
 use datafusion::{
     common::{DataFusionError, plan_datafusion_err},

@@ -92,19 +92,11 @@ impl PartFile {
     ) -> Result<Self> {
         let no_image = parts.no_image().and_then(|name| schema.index_of(name).ok());
         let kept: Vec<usize> = (0..schema.fields().len()).filter(|i| Some(*i) != no_image).collect();
-        let vectors =
-            schema.fields().iter().position(|field| Provenance::from_metadata(field.metadata()).is_some());
+        let vectors = schema.fields().iter().position(|field| Provenance::from_metadata(field.metadata()).is_some());
         let schema = Arc::new(schema.project(&kept)?);
         let writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties(&schema)?))?;
         let upload = store.put_multipart(path).await.map_err(unwritable)?;
-        Ok(Self {
-            writer,
-            upload: WriteMultipart::new(upload),
-            kept,
-            no_image,
-            vectors,
-            written: Written::default(),
-        })
+        Ok(Self { writer, upload: WriteMultipart::new(upload), kept, no_image, vectors, written: Written::default() })
     }
 
     async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
