@@ -10,7 +10,6 @@ use std::{
 
 use ballista_core::registry::BallistaFunctionRegistry;
 use ballista_executor::{
-    client_pool::DefaultBallistaClientPool,
     execution_engine::DefaultExecutionEngine,
     executor_process::{ExecutorProcessConfig, start_executor_process},
 };
@@ -26,9 +25,6 @@ use crate::{
     session::config,
     stores::Stores,
 };
-
-/// How long a connection to another executor is kept for the next fetch.
-const KEEP_CONNECTIONS: Duration = Duration::from_secs(30);
 
 /// Results of queries that nobody cleaned up go after a day.
 const KEEP_RESULTS: Duration = Duration::from_secs(24 * 3600);
@@ -136,8 +132,6 @@ impl Executor {
         let state = Imbed::new(Session::new(Registry::linked())).install(builder).build();
         let work_dir = self.work_dir.to_string_lossy().into_owned();
         let temporary = work_dir.clone();
-        let clients = Arc::new(DefaultBallistaClientPool::with_eviction_thread(KEEP_CONNECTIONS));
-        let engine = Numbering(DefaultExecutionEngine::with_client_pool(clients));
         let process = ExecutorProcessConfig {
             bind_host: self.address.ip().to_string(),
             external_host: Some(self.options.external_host.clone().unwrap_or_else(|| own_name(self.address.ip()))),
@@ -153,7 +147,7 @@ impl Executor {
             job_data_clean_up_interval_seconds: 3600,
             grpc_max_decoding_message_size: MESSAGE_BYTES,
             grpc_max_encoding_message_size: MESSAGE_BYTES,
-            override_execution_engine: Some(Arc::new(engine)),
+            override_execution_engine: Some(Arc::new(Numbering(DefaultExecutionEngine::new()))),
             override_function_registry: Some(Arc::new(BallistaFunctionRegistry::from(&state))),
             override_runtime_producer: Some(Arc::new(move |_| {
                 Stores::runtime().with_temp_file_path(temporary.clone()).build_arc()

@@ -146,7 +146,7 @@ fetch results from the executors.
   imbed cluster scheduler --bind 10.0.0.1:50050        # on one machine
   imbed cluster executor --scheduler 10.0.0.1:50050 \\
       --bind 10.0.0.2:50051 --gpus auto                # on each of the others
-  imbed sql --cluster df://10.0.0.1:50050 "SELECT …"
+  imbed sql --cluster df://10.0.0.1:50050 \"SELECT …\"
   imbed embed s3://bucket/shard-*.parquet --column image \\
       --cluster df://10.0.0.1:50050 -o s3://bucket/embeddings/
 

@@ -75,7 +75,8 @@ impl Cluster {
         for name in ["one", "two"] {
             let dir = folder.path().join(name);
             let (dir, slots) = (dir.to_str().unwrap(), if name == "one" { "1" } else { "2" });
-            let args = ["cluster", "executor", "--scheduler", &address, "--gpus", "0", "--work-dir", dir, "--task-slots"];
+            let args =
+                ["cluster", "executor", "--scheduler", &address, "--gpus", "0", "--work-dir", dir, "--task-slots"];
             let (executor, line) = Process::start(&elsewhere, &[&args[..], &[slots]].concat());
             assert!(line.starts_with("imbed cluster executor: ready on 127.0.0.1:"), "{line}");
             processes.push(executor);
@@ -148,7 +149,8 @@ fn queries_and_embeddings_are_those_of_one_process() {
 
     let copy = format!("COPY (SELECT path, image FROM images('{examples}')) TO 'images.parquet'");
     run(cluster.path(), &["sql", &copy, "--quiet"], 0);
-    let args = ["embed", "images.parquet", "--cluster", &cluster.address, "-o", "table/", "--json", "--partitions", "3"];
+    let args =
+        ["embed", "images.parquet", "--cluster", &cluster.address, "-o", "table/", "--json", "--partitions", "3"];
     let told = run(cluster.path(), &args, 0);
     let table = read_folder(&cluster.path().join("table"));
     assert_eq!(vectors(&table), vectors(&here));

@@ -82,8 +82,7 @@ impl Pipeline {
             return Ok(Arc::clone(pipeline));
         }
         // Queries share devices, as their partitions do: an allocator of its own lets two models of one query run at once.
-        let mut engine =
-            Engine::builder(Arc::clone(&model.descriptor)).allocator(Allocator::default()).linger(LINGER);
+        let mut engine = Engine::builder(Arc::clone(&model.descriptor)).allocator(Allocator::default()).linger(LINGER);
         if let Some(gpus) = GPUS.get() {
             engine = engine.inventory(Arc::clone(gpus));
         }

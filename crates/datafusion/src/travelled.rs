@@ -88,9 +88,14 @@ impl Travelled {
         match descriptor.weights_hash()? {
             Some(here) if here != wanted => Err(Error::new(
                 ErrorKind::Model,
-                format!("the weights of {} on this machine are not those that the query was planned for", self.sent.model),
+                format!(
+                    "the weights of {} on this machine are not those that the query was planned for",
+                    self.sent.model
+                ),
             )
-            .hint(format!("they are {here} here and {wanted} where the query came from; bring the same files to both"))),
+            .hint(format!(
+                "they are {here} here and {wanted} where the query came from; bring the same files to both"
+            ))),
             _ => Ok(()),
         }
     }

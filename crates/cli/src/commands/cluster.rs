@@ -45,8 +45,7 @@ fn on_threads(work: impl Future<Output = Outcome>) -> Outcome {
 }
 
 async fn scheduler(args: &SchedulerArgs) -> Outcome {
-    let options =
-        SchedulerOptions { bind: args.bind, executor_timeout: Duration::from_secs(args.executor_timeout) };
+    let options = SchedulerOptions { bind: args.bind, executor_timeout: Duration::from_secs(args.executor_timeout) };
     let scheduler = Scheduler::bind(options).await.usage()?;
     print(&format!("imbed cluster scheduler: listening on {}\n", scheduler.address().fatal()?)).fatal()?;
     scheduler.serve(told_to_stop()).await.fatal()?;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use arrow_array::{Array, RecordBatch, cast::AsArray, types::UInt64Type};
+use arrow_array::{RecordBatch, cast::AsArray, types::UInt64Type};
 use arrow_schema::{DataType, Schema};
 use datafusion::{
     logical_expr::{Expr, ident, lit},
@@ -96,7 +96,8 @@ fn check_flags(args: &EmbedArgs) -> Result<()> {
 
 /// Where the parts go.
 fn folder(output: &str) -> Result<Parts> {
-    let is_file = !output.ends_with('/') && [".parquet", ".arrow", ".jsonl", ".npy"].iter().any(|e| output.ends_with(e));
+    let is_file =
+        !output.ends_with('/') && [".parquet", ".arrow", ".jsonl", ".npy"].iter().any(|e| output.ends_with(e));
     if output == "-" || is_file {
         let what = format!("-o {output}: a cluster writes a folder of Parquet files, not one file");
         return Err(Error::new(ErrorKind::BadInput, what).hint("name a folder, such as -o embeddings/"));
@@ -269,7 +270,8 @@ fn report(
         .fatal()?;
     } else if !args.messages.quiet {
         let bytes = written.files.iter().map(|(_, bytes)| bytes).sum();
-        let failed = if written.failed > 0 { format!(", {} failed", show::thousands(written.failed)) } else { String::new() };
+        let failed =
+            if written.failed > 0 { format!(", {} failed", show::thousands(written.failed)) } else { String::new() };
         eprintln!(
             "{}{failed}: {}, {} in {} of {}",
             show::count(written.rows, "row"),
