@@ -24,7 +24,6 @@ mod plans_travel;
 mod save;
 mod scheduler;
 mod session;
-mod spread;
 mod stop;
 mod stores;
 

@@ -17,7 +17,6 @@ use imbed_datafusion::Imbed;
 use crate::{
     codec::{LogicalCodec, PhysicalCodec},
     planner::Planner,
-    spread::SpreadScans,
     stores::Stores,
 };
 
@@ -52,9 +51,5 @@ pub(crate) fn scheduler_state(config: SessionConfig) -> Result<SessionState> {
         .with_runtime_env(Stores::runtime_env()?)
         .with_optimizer_rules(ballista_default_optimizer_rules())
         .with_query_planner(Arc::new(Planner::default()));
-    let mut builder = Imbed::new(Session::new(Registry::linked())).install(builder);
-    let rules = &mut builder.physical_optimizers().get_or_insert_default().rules;
-    // Behind the rule that puts the embedding node there, before those that settle the distribution.
-    rules.insert(1.min(rules.len()), Arc::new(SpreadScans));
-    Ok(builder.build())
+    Ok(Imbed::new(Session::new(Registry::linked())).with_spread(true).install(builder).build())
 }

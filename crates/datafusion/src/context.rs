@@ -22,7 +22,7 @@ use imbed_core::{Result, Session, options::OnError, session::Request};
 
 use crate::{
     bound,
-    embed::{BindRule, EmbedRule},
+    embed::{BindRule, EmbedRule, ScanRule, SpreadRule},
     error::wrap,
     functions::{self, EmbedImage},
     models::Models,
@@ -60,12 +60,13 @@ pub struct Imbed {
     session: Session,
     fetch: Option<Arc<dyn Fn(&Session, &Request) -> Result<()> + Send + Sync>>,
     hash_weights: bool,
+    spread: bool,
 }
 
 impl Imbed {
     /// The functions over `session`. Planning a query reads configuration on this machine only.
     pub fn new(session: Session) -> Self {
-        Self { session, fetch: None, hash_weights: false }
+        Self { session, fetch: None, hash_weights: false, spread: false }
     }
 
     /// Lets planning a query call `fetch` for each model that it names, before the model's configuration is read: to download it,
@@ -84,9 +85,16 @@ impl Imbed {
         self
     }
 
-    /// Adds the functions, the table function `images` and the rule that runs `embed_image` to a session that is being built.
-    ///
-    /// The rule comes before those that the builder has, or DataFusion's own.
+    /// Lets scans below `embed_image` have as many partitions as the session's `target_partitions` says, because each is a task for
+    /// some process, instead of the few that one process needs.
+    #[must_use]
+    pub fn with_spread(mut self, spread: bool) -> Self {
+        self.spread = spread;
+        self
+    }
+
+    /// Adds the functions, the table function `images` and the rules that run `embed_image` to a session that is being built,
+    /// among the rules that the builder has, or DataFusion's own.
     pub fn install(&self, builder: SessionStateBuilder) -> SessionStateBuilder {
         self.install_with(builder, &self.models())
     }
@@ -101,7 +109,14 @@ impl Imbed {
         let images = datafusion::catalog::TableFunction::new(table::NAME.to_owned(), Arc::new(ImagesFunction));
         builder.table_functions().get_or_insert_default().insert(table::NAME.to_owned(), Arc::new(images));
         let rule = Arc::new(EmbedRule::new(known(models)));
-        builder.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new).rules.insert(0, rule);
+        let rules = &mut builder.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new).rules;
+        rules.insert(0, rule);
+        if self.spread {
+            rules.insert(1, Arc::new(SpreadRule));
+        } else {
+            // Behind those that decide how a scan is spread, and before the last, which checks the whole.
+            rules.insert(rules.len() - 1, Arc::new(ScanRule));
+        }
         builder
     }
 

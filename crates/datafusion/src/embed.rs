@@ -1,16 +1,21 @@
 //! Where rows meet the model: the plan node, the rule that puts it there, and what both share with a plain call.
 
 mod bind;
+mod columns;
 mod exec;
 mod fuse;
+mod limit;
 mod rule;
+mod scan;
 mod size;
 mod source;
+mod spread;
 mod stream;
 
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
+use datafusion::physical_plan::{ExecutionPlan, metrics::Count};
 use imbed_core::{Result, options::OnError};
 use imbed_engine::Images;
 
@@ -20,7 +25,22 @@ pub(crate) use bind::BindRule;
 pub(crate) use exec::{EmbedCall, EmbedExec};
 pub(crate) use fuse::Fused;
 pub(crate) use rule::EmbedRule;
+pub(crate) use scan::ScanRule;
 pub(crate) use source::Source;
+pub(crate) use spread::SpreadRule;
+
+/// The metric that counts rows which failed.
+const FAILED_ROWS: &str = "failed_rows";
+
+/// Rows that failed and became null in what has run of `plan`.
+///
+/// ```text
+/// EXPLAIN ANALYZE SELECT embed_image(image, on_error => 'ignore') …    -- EmbedExec: …, metrics=[…, failed_rows=2]
+/// ```
+pub fn failed_rows(plan: &dyn ExecutionPlan) -> usize {
+    let own = plan.metrics().and_then(|metrics| metrics.sum_by_name(FAILED_ROWS)).map_or(0, |sum| sum.as_usize());
+    own + plan.children().into_iter().map(|child| failed_rows(child.as_ref())).sum::<usize>()
+}
 
 /// What becomes of rows that fail, and how messages name them.
 #[derive(Debug, Clone)]
@@ -29,6 +49,8 @@ pub(crate) struct Failures {
     /// Rows before the images in whatever `place` names.
     pub(crate) first_row: u64,
     pub(crate) place: String,
+    /// How many there were.
+    pub(crate) count: Count,
 }
 
 /// The vectors of `images` as a column.
@@ -39,6 +61,7 @@ pub(crate) async fn embed(
     failures: &Failures,
 ) -> Result<ArrayRef> {
     let Embedded { embeddings, errors } = producer.embed(images, labels).await?;
+    failures.count.add(errors.len());
     for error in errors {
         let row = failures.first_row + error.row as u64;
         let place = match &error.label {

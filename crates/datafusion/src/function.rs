@@ -148,16 +148,18 @@ pub(crate) struct Scalar<F> {
 impl<F: Function> Scalar<F> {
     pub(crate) fn udf() -> ScalarUDF {
         ScalarUDF::new_from_impl(Self {
-            signature: signature(F::PARAMETERS.iter().map(|parameter| parameter.name), Volatility::Immutable),
+            signature: named(
+                Signature::user_defined(Volatility::Immutable),
+                F::PARAMETERS.iter().map(|parameter| parameter.name),
+            ),
             documentation: documentation(F::NAME, F::SUMMARY, F::PARAMETERS, F::EXAMPLE),
             function: PhantomData,
         })
     }
 }
 
-/// A signature that takes any types, by position or by name.
-pub(crate) fn signature<'a>(names: impl Iterator<Item = &'a str>, volatility: Volatility) -> Signature {
-    let mut signature = Signature::user_defined(volatility);
+/// `signature` with names for its arguments, of which the last may be left out.
+pub(crate) fn named<'a>(mut signature: Signature, names: impl Iterator<Item = &'a str>) -> Signature {
     signature.parameter_names = Some(names.map(str::to_owned).collect());
     signature
 }

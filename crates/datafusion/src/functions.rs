@@ -19,7 +19,7 @@ mod resize_image;
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{Documentation, ScalarUDF, ScalarUDFImpl};
 
 use crate::{function::Scalar, models::Models};
 
@@ -53,6 +53,16 @@ pub(crate) const NAMES: [&str; 15] = [
     "euclidean_distance",
     "l2_normalize",
 ];
+
+/// The documentation of each function, in that order.
+pub(crate) fn documentation(models: &Arc<Models>) -> Vec<(String, Documentation)> {
+    let embed = EmbedImage::new(Arc::clone(models));
+    let of = |function: &ScalarUDF| match function.name() {
+        embed_image::NAME => embed.documentation().cloned(),
+        _ => function.documentation().cloned(),
+    };
+    all(models).iter().filter_map(|function| Some((function.name().to_owned(), of(function)?))).collect()
+}
 
 /// All functions in that order; `models` decides what `embed_image` means.
 pub(crate) fn all(models: &Arc<Models>) -> Vec<Arc<ScalarUDF>> {

@@ -34,6 +34,7 @@ mod vectors;
 pub mod wire;
 
 pub use context::{ImageContext, Imbed, config};
+pub use embed::failed_rows;
 pub use error::cause;
 pub use pipeline::{unload_idle_models, use_gpus};
 pub use reference::reference_page;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::Documentation;
 
 use crate::{
     context::default_models,
@@ -27,23 +27,16 @@ pub(crate) fn is_ours(name: &str) -> bool {
 /// The page `docs/sql-functions.md`: every function of this crate, with its arguments and an example, in Markdown.
 pub fn reference_page() -> String {
     let mut page = HEAD.to_owned();
-    for function in functions::all(&default_models()) {
+    for (name, documentation) in functions::documentation(&default_models()) {
         // Writing to a string does not fail.
-        let _ = section(&mut page, &function);
+        let _ = section(&mut page, &name, &documentation);
     }
     let _ = table(&mut page);
     page
 }
 
-fn section(page: &mut String, function: &ScalarUDF) -> std::fmt::Result {
-    let Some(documentation) = function.documentation() else { return Ok(()) };
-    write!(
-        page,
-        "\n## {}\n\n    {}\n\n{}\n",
-        function.name(),
-        documentation.syntax_example,
-        documentation.description
-    )?;
+fn section(page: &mut String, name: &str, documentation: &Documentation) -> std::fmt::Result {
+    write!(page, "\n## {name}\n\n    {}\n\n{}\n", documentation.syntax_example, documentation.description)?;
     arguments(page, documentation.arguments.iter().flatten().map(|(name, what)| (name.as_str(), what.as_str())))?;
     if let Some(example) = &documentation.sql_example {
         write!(page, "\n{example}\n")?;

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::Schema;
 use datafusion::{
     catalog::TableProvider,
     common::{internal_datafusion_err, internal_err},
@@ -76,7 +76,7 @@ pub fn decode_table(bytes: &[u8]) -> PlanResult<Arc<dyn TableProvider>> {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Node {
-    Embed { calls: Vec<Call> },
+    Embed { kept: Vec<usize>, calls: Vec<Call> },
     ReadImages { columns: Vec<String>, on_error: OnError, base: Option<String> },
 }
 
@@ -98,7 +98,7 @@ pub fn encode_node(
 ) -> PlanResult<Option<Vec<u8>>> {
     let node = if let Some(embed) = node.downcast_ref::<EmbedExec>() {
         let schema = embed.schema();
-        let names = schema.fields().iter().skip(schema.fields().len() - embed.calls().len());
+        let names = schema.fields().iter().skip(embed.kept().len());
         let call = |(call, field): (&EmbedCall, &arrow_schema::FieldRef)| {
             Ok(Call {
                 name: field.name().clone(),
@@ -108,7 +108,8 @@ pub fn encode_node(
                 same_as: call.same_as,
             })
         };
-        Node::Embed { calls: embed.calls().iter().zip(names).map(call).collect::<PlanResult<_>>()? }
+        let calls = embed.calls().iter().zip(names).map(call).collect::<PlanResult<_>>()?;
+        Node::Embed { kept: embed.kept().to_vec(), calls }
     } else if let Some(read) = node.downcast_ref::<ReadImagesExec>() {
         Node::ReadImages {
             columns: read.columns.iter().map(|column| column.name().to_owned()).collect(),
@@ -129,18 +130,19 @@ pub fn decode_node(
 ) -> PlanResult<Arc<dyn ExecutionPlan>> {
     let [input] = inputs else { return internal_err!("a node of imbed has one input, not {}", inputs.len()) };
     match from_json(bytes).map_err(wrap)? {
-        Node::Embed { calls } => {
+        Node::Embed { kept, calls } => {
             let schema = input.schema();
-            let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
-            let mut decoded = Vec::with_capacity(calls.len());
+            if let Some(missing) = kept.iter().find(|i| **i >= schema.fields().len()) {
+                return internal_err!("column {missing} is to be kept, of {}", schema.fields().len());
+            }
+            let (mut decoded, mut vectors) = (Vec::with_capacity(calls.len()), Vec::with_capacity(calls.len()));
             for Call { name, model, image, steps, same_as } in calls {
                 let model = Arc::new(model.arrive().map_err(wrap)?);
-                fields.push(Arc::new(model.field.clone().with_name(name)));
+                vectors.push(Arc::new(model.field.clone().with_name(name)));
                 let input = Fused::again(expression(&image, &schema)?, &schema, steps)?;
                 decoded.push(EmbedCall { model, input, same_as });
             }
-            let output: SchemaRef = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
-            Ok(Arc::new(EmbedExec::try_new(decoded.into(), Arc::clone(input), output)?))
+            Ok(Arc::new(EmbedExec::try_new(decoded.into(), kept.into(), vectors, Arc::clone(input))?))
         }
         Node::ReadImages { columns, on_error, base } => {
             let column = |name: &String| {

@@ -16,7 +16,7 @@ use imbed_core::{
     arrow::{Provenance, embedding_type},
     session::Request,
 };
-use imbed_datafusion::{ImageContext, expr, unload_idle_models};
+use imbed_datafusion::{ImageContext, expr, failed_rows, unload_idle_models};
 use imbed_engine::{Engine, Images};
 use support::{Counting, error, examples, explain, folder, png, quoted, rows, texts, tiny, vector, vectors};
 
@@ -357,6 +357,67 @@ async fn large_rows_are_read_a_few_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_scan_that_is_embedded_has_few_partitions_and_gives_every_row() {
+    let (context, _) = Counting::session("narrow-scans");
+    table(&context, 60, 1, &[], &[]);
+    let folder = tempfile::tempdir().unwrap();
+    for part in 0..6 {
+        let file = folder.path().join(format!("{part}.parquet"));
+        let rows_of = format!("SELECT id, image FROM t WHERE id % 6 = {part}");
+        rows(&context, &format!("COPY ({rows_of}) TO {}", quoted(&file))).await;
+    }
+    let config = SessionConfig::new().with_target_partitions(6);
+    let state = SessionStateBuilder::new_from_existing(context.state()).with_config(config).build();
+    let context = SessionContext::new_with_state(state);
+    context.register_parquet("parts", folder.path().to_str().unwrap(), Default::default()).await.unwrap();
+    let plan = explain(&context, "SELECT id FROM parts").await;
+    assert!(plan.contains("6 groups"), "{plan}");
+    let query = "SELECT id, embed_image(image) FROM parts WHERE id <> 7 ORDER BY id";
+    let plan = explain(&context, query).await;
+    assert!(plan.contains("2 groups"), "{plan}");
+    let batch = rows(&context, query).await;
+    let ids: Vec<i64> = (0..60).filter(|id| *id != 7).collect();
+    assert_eq!(batch.column(0).as_primitive::<Int64Type>().values(), &ids[..]);
+    assert_eq!(vectors(batch.column(1)), ids.iter().map(|id| Some(vector(*id as usize))).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_are_not_sorted_and_only_the_first_rows_are_embedded() {
+    let (context, counts) = Counting::session("sorted");
+    table(&context, 40, 3, &[], &[]);
+    let sorted = "SELECT id, embed_image(image) AS e FROM t ORDER BY id DESC";
+    let plan = explain(&context, sorted).await;
+    let (sort, embed) = (plan.find("SortExec").unwrap(), plan.find("EmbedExec").unwrap());
+    assert!(sort < embed, "{plan}");
+    let batch = rows(&context, sorted).await;
+    assert_eq!(vectors(batch.column(1)), (0..40).rev().map(|i| Some(vector(i))).collect::<Vec<_>>());
+    assert_eq!(counts.images.swap(0, SeqCst), 40);
+
+    let batch = rows(&context, &format!("{sorted} LIMIT 5")).await;
+    assert_eq!(vectors(batch.column(1)), (35..40).rev().map(|i| Some(vector(i))).collect::<Vec<_>>());
+    assert_eq!(counts.images.swap(0, SeqCst), 5);
+
+    // Where vectors decide, all are wanted.
+    let query = "SELECT id, embed_image(image) AS e FROM t ORDER BY dot_product(e, [0, 0, 0, 1]), id LIMIT 2";
+    let batch = rows(&context, query).await;
+    assert_eq!(batch.column(0).as_primitive::<Int64Type>().values(), &[0, 1]);
+    assert_eq!(counts.images.load(SeqCst), 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_failed_are_counted_where_the_plan_tells() {
+    let (context, _) = Counting::session("failed-rows");
+    table(&context, 30, 3, &[4], &[11, 12, 29]);
+    let query = "SELECT embed_image(image, on_error => 'ignore') FROM t";
+    let plan = context.image_sql(query).await.unwrap().create_physical_plan().await.unwrap();
+    assert_eq!(failed_rows(plan.as_ref()), 0);
+    datafusion::physical_plan::collect(Arc::clone(&plan), context.task_ctx()).await.unwrap();
+    assert_eq!(failed_rows(plan.as_ref()), 3);
+    let analyzed = rows(&context, &format!("EXPLAIN ANALYZE {query}")).await;
+    assert!(texts(analyzed.column(1))[0].as_deref().unwrap().contains("failed_rows=3"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_partition_and_many_give_the_same() {
     let (context, _) = Counting::session("partitions");
     table(&context, 60, 5, &[3], &[]);
@@ -364,6 +425,7 @@ async fn one_partition_and_many_give_the_same() {
     let one = SessionConfig::new().with_target_partitions(1);
     let state = SessionStateBuilder::new_from_existing(context.state()).with_config(one).build();
     let single = SessionContext::new_with_state(state);
+    table(&single, 60, 1, &[3], &[]);
     let found = rows(&single, "SELECT id, embed_image(image) FROM t ORDER BY id").await;
     assert_eq!(vectors(wanted.column(1)), vectors(found.column(1)));
 }

@@ -1,5 +1,6 @@
 //! `imbed sql`: queries over images and tables.
 
+mod copy;
 mod results;
 mod tables;
 pub(super) mod warnings;
@@ -13,8 +14,8 @@ use std::{
 };
 
 use datafusion::{
-    error::DataFusionError,
     logical_expr::LogicalPlan,
+    physical_plan::execute_stream,
     prelude::{DataFrame, SessionContext},
     sql::parser::Statement,
 };
@@ -23,19 +24,19 @@ use futures::{
     future::{Either, select},
 };
 use imbed::core::{Error, FetchScope, Result, Session};
-use imbed_datafusion::{ImageContext, Imbed, cause};
+use imbed_datafusion::{ImageContext, Imbed, cause, failed_rows};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::Notify,
 };
 
-use self::results::Printer;
+use self::{copy::Staging, results::Printer};
 use super::cluster;
 use crate::{
     args::SqlArgs,
     download::Downloads,
     exit::{Blame, Failure, Outcome, Success},
-    interrupt,
+    interrupt, show,
 };
 
 pub(crate) fn run(args: &SqlArgs) -> Outcome {
@@ -51,9 +52,11 @@ pub(crate) fn run(args: &SqlArgs) -> Outcome {
         .build()
         .map_err(|e| Error::io("cannot start the query's threads", e))
         .fatal()?;
-    let outcome = runtime.block_on(until_interrupted(statements(args, session, &text)));
+    let staging = Staging::default();
+    let outcome = runtime.block_on(until_interrupted(statements(args, session, &text, &staging)));
     // What was stopped in the middle cleans up behind itself when its tasks are dropped.
     stop(runtime);
+    drop(staging);
     outcome
 }
 
@@ -82,7 +85,8 @@ pub(super) fn stop(runtime: Runtime) {
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
 }
 
-async fn statements(args: &SqlArgs, session: Session, text: &str) -> Outcome {
+async fn statements(args: &SqlArgs, session: Session, text: &str, staging: &Staging) -> Outcome {
+    let mut failed = 0;
     let context = context(args, session).await?;
     for (name, file) in &args.tables {
         tables::register(&context, name, file).await.usage()?;
@@ -91,14 +95,24 @@ async fn statements(args: &SqlArgs, session: Session, text: &str) -> Outcome {
     for statement in statements {
         let copies = matches!(statement, Statement::CopyTo(_));
         let start = Instant::now();
-        let table = plan(&context, statement).await.map_err(|e| cause(&e)).fetched()?;
-        let rows = run_statement(args, table, copies).await?;
-        if let (Some(rows), false) = (rows, args.quiet) {
-            let rows = crate::show::count(rows, "row");
-            eprintln!("{rows} written in {}", crate::show::time(start.elapsed()));
+        let mut plan = context.state().statement_to_plan(statement).await.map_err(|e| cause(&e)).fetched()?;
+        let staged = staging.redirect(&mut plan, args.on.cluster.is_some()).usage()?;
+        let table = context.execute_logical_plan(plan).await.map_err(|e| cause(&e)).usage()?;
+        let ran = run_statement(args, &context, table, copies).await?;
+        if let Some(staged) = staged {
+            staged.commit().fatal()?;
+        }
+        failed += ran.failed;
+        if !args.quiet && (ran.written.is_some() || ran.failed > 0) {
+            let written = ran.written.map(|rows| format!("{} written in ", show::count(rows, "row")));
+            let failed = match ran.failed {
+                0 => String::new(),
+                rows => format!(", {} failed and null", show::count(rows as u64, "row")),
+            };
+            eprintln!("{}{}{failed}", written.unwrap_or_default(), show::time(start.elapsed()));
         }
     }
-    Ok(Success::Whole)
+    Ok(if failed > 0 { Success::WithFailedRows } else { Success::Whole })
 }
 
 /// A session with our functions, which downloads models as they are named.
@@ -115,25 +129,37 @@ async fn context(args: &SqlArgs, session: Session) -> Result<SessionContext, Fai
     Ok(context.enable_url_table())
 }
 
-async fn plan(context: &SessionContext, statement: Statement) -> Result<DataFrame, DataFusionError> {
-    let plan = context.state().statement_to_plan(statement).await?;
-    context.execute_logical_plan(plan).await
+/// What a statement did.
+#[derive(Debug, Default)]
+struct Ran {
+    /// The rows that a `COPY` wrote.
+    written: Option<u64>,
+    /// The rows that failed and are null.
+    failed: usize,
 }
 
-/// Runs one statement and prints what it gives. The number of rows that a `COPY` wrote.
-async fn run_statement(args: &SqlArgs, table: DataFrame, copies: bool) -> Result<Option<u64>, Failure> {
+/// Runs one statement and prints what it gives.
+async fn run_statement(
+    args: &SqlArgs,
+    context: &SessionContext,
+    table: DataFrame,
+    copies: bool,
+) -> Result<Ran, Failure> {
     let explains = matches!(table.logical_plan(), LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
-    let mut batches = table.execute_stream().await.map_err(|e| cause(&e)).usage()?;
+    let plan = table.create_physical_plan().await.map_err(|e| cause(&e)).usage()?;
+    let mut batches = execute_stream(Arc::clone(&plan), context.task_ctx()).map_err(|e| cause(&e)).usage()?;
     let mut printer = Printer::new(batches.schema(), args, explains);
-    let mut written = None;
+    let mut ran = Ran::default();
     while let Some(batch) = batches.next().await {
         let batch = batch.map_err(|e| cause(&e)).fatal()?;
         if copies {
-            written = Some(written.unwrap_or(0) + results::count(&batch));
+            ran.written = Some(ran.written.unwrap_or(0) + results::count(&batch));
+            ran.failed += results::failed(&batch) as usize;
         } else if !printer.take(&batch).fatal()? {
             break;
         }
     }
     printer.finish().fatal()?;
-    Ok(written)
+    ran.failed += failed_rows(plan.as_ref());
+    Ok(ran)
 }

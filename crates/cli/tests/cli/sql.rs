@@ -109,8 +109,9 @@ fn a_row_that_fails_stops_the_query_and_leaves_no_file_unless_it_may_be_null() {
     let assert = folder.imbed(&["sql", &copy("")]).assert().code(3);
     assert!(stderr(&assert).contains("shots/01.png"), "{}", stderr(&assert));
     assert_eq!(folder.names(), ["shots"]);
-    let assert = folder.imbed(&["sql", &copy(", on_error => 'log'")]).assert().code(0);
+    let assert = folder.imbed(&["sql", &copy(", on_error => 'log'")]).assert().code(1);
     assert!(stderr(&assert).contains("warning: ") && stderr(&assert).contains("shots/01.png"), "{}", stderr(&assert));
+    assert!(stderr(&assert).contains("3 rows written in ") && stderr(&assert).contains(", 1 row failed and null"));
     let vectors = Embedded::read(&folder.path("x.parquet")).vectors();
     assert_eq!(vectors.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true]);
 }
@@ -125,4 +126,29 @@ fn images_in_a_table_are_embedded_as_those_in_files() {
     let found = Embedded::read(&folder.path("out2.parquet")).vectors();
     let wanted = folder.embed(&["t.parquet", "--key", "id"]).vectors();
     assert_eq!(found, wanted);
+}
+
+#[test]
+fn a_copy_that_fails_leaves_the_file_that_was_there_and_folders_get_files() {
+    let folder = Folder::with_shots(3);
+    folder.write("out.parquet", b"what was there");
+    folder.write("shots/02.png", b"not an image");
+    let copy = "COPY (SELECT path, embed_image(image) AS e FROM images('shots')) TO 'out.parquet'";
+    folder.imbed(&["sql", copy]).assert().code(3);
+    assert_eq!(std::fs::read(folder.path("out.parquet")).unwrap(), b"what was there");
+    assert_eq!(folder.names(), ["out.parquet", "shots"]);
+    folder.imbed(&["sql", "COPY (SELECT path FROM images('shots')) TO 'out.parquet'"]).assert().code(0);
+    assert_eq!(Embedded::read(&folder.path("out.parquet")).texts("path").len(), 3);
+
+    for _ in 0..2 {
+        folder
+            .imbed(&["sql", "COPY (SELECT path FROM images('shots')) TO 'parts/' STORED AS PARQUET"])
+            .assert()
+            .code(0);
+    }
+    let text = stdout(&folder.imbed(&["sql", "SELECT count(*) AS n FROM 'parts/'"]).assert());
+    assert_eq!(text.split_whitespace().last(), Some("6"), "{text}");
+    let assert = folder.imbed(&["sql", "COPY (SELECT 1 AS a) TO 'no/x.parquet'"]).assert().code(2);
+    assert!(stderr(&assert).contains("mkdir -p no"), "{}", stderr(&assert));
+    assert_eq!(folder.names(), ["out.parquet", "parts", "shots"]);
 }

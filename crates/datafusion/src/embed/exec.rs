@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use arrow_schema::SchemaRef;
+use arrow_schema::{FieldRef, Schema};
 use datafusion::{
     common::tree_node::TreeNodeRecursion,
     error::Result,
@@ -12,7 +12,7 @@ use datafusion::{
         DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
         SendableRecordBatchStream,
         execution_plan::CardinalityEffect,
-        metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet},
+        metrics::{ExecutionPlanMetricsSet, MetricsSet},
     },
 };
 
@@ -33,27 +33,61 @@ pub(crate) struct EmbedCall {
 #[derive(Debug)]
 pub(crate) struct EmbedExec {
     input: Arc<dyn ExecutionPlan>,
+    /// The columns of the input that the output has, in their order.
+    kept: Arc<[usize]>,
     calls: Arc<[EmbedCall]>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl EmbedExec {
-    /// A node whose output has `schema`: the columns of `input`, then one for each of `calls`.
-    pub(crate) fn try_new(calls: Arc<[EmbedCall]>, input: Arc<dyn ExecutionPlan>, schema: SchemaRef) -> Result<Self> {
-        let kept = input.schema();
-        let kept = kept.fields().iter().enumerate().map(|(i, field)| {
-            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), i));
-            (column, field.name().clone())
+    /// A node whose output has the columns `kept` of `input`, and the fields `vectors`, one for each of `calls`.
+    pub(crate) fn try_new(
+        calls: Arc<[EmbedCall]>,
+        kept: Arc<[usize]>,
+        vectors: impl IntoIterator<Item = FieldRef>,
+        input: Arc<dyn ExecutionPlan>,
+    ) -> Result<Self> {
+        let schema = input.schema();
+        let fields = kept.iter().map(|i| Arc::clone(&schema.fields()[*i])).chain(vectors).collect::<Vec<_>>();
+        let output = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
+        let columns = kept.iter().map(|i| {
+            let name = schema.field(*i).name();
+            (Arc::new(Column::new(name, *i)) as Arc<dyn PhysicalExpr>, name.clone())
         });
-        let mapping = ProjectionMapping::try_new(kept, &input.schema())?;
+        let mapping = ProjectionMapping::try_new(columns, &schema)?;
+        let equivalences = input.equivalence_properties();
         let properties = PlanProperties::new(
-            input.equivalence_properties().project(&mapping, schema),
-            input.output_partitioning().clone(),
+            equivalences.project(&mapping, output),
+            input.output_partitioning().project(&mapping, equivalences),
             input.pipeline_behavior(),
             input.boundedness(),
         );
-        Ok(Self { input, calls, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() })
+        Ok(Self { input, kept, calls, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() })
+    }
+
+    pub(super) fn input(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.input
+    }
+
+    /// The columns of the input that the output has.
+    pub(crate) fn kept(&self) -> &[usize] {
+        &self.kept
+    }
+
+    /// This node over `input`, which has the same columns.
+    pub(super) fn over(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
+        Self::try_new(Arc::clone(&self.calls), Arc::clone(&self.kept), self.vectors(), input)
+    }
+
+    /// This node with fewer columns of its input in the output.
+    pub(super) fn keeping(&self, kept: Arc<[usize]>) -> Result<Self> {
+        Self::try_new(Arc::clone(&self.calls), kept, self.vectors(), Arc::clone(&self.input))
+    }
+
+    /// The fields of the vectors.
+    fn vectors(&self) -> Vec<FieldRef> {
+        self.schema().fields()[self.kept.len()..].to_vec()
     }
 
     /// The calls of `embed_image`, in the order of their columns.
@@ -65,7 +99,7 @@ impl EmbedExec {
 impl DisplayAs for EmbedExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("EmbedExec: ")?;
-        let first = self.input.schema().fields().len();
+        let first = self.kept.len();
         for (i, call) in self.calls.iter().enumerate() {
             let schema = self.schema();
             let name = schema.field(first + i).name();
@@ -121,12 +155,12 @@ impl ExecutionPlan for EmbedExec {
     }
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let input = children.swap_remove(0);
-        Ok(Arc::new(Self::try_new(Arc::clone(&self.calls), input, self.schema())?))
+        Ok(Arc::new(self.over(children.swap_remove(0))?))
     }
 
+    // It does, as its properties say. But who is told so here moves sorts below it, where the rows have images.
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
+        vec![false]
     }
 
     // One pipeline works for all partitions, with every core: more partitions would only read more at once.
@@ -147,11 +181,12 @@ impl ExecutionPlan for EmbedExec {
         let input = self.input.execute(partition, small_batches(&context, bounds.rows))?;
         Ok(Box::pin(EmbedStream::new(
             input,
+            Arc::clone(&self.kept),
             Arc::clone(&self.calls),
             self.schema(),
             partition,
             bounds,
-            BaselineMetrics::new(&self.metrics, partition),
+            &self.metrics,
         )))
     }
 

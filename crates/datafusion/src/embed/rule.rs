@@ -1,4 +1,4 @@
-//! The optimizer rule that puts [`EmbedExec`] where a plan calls `embed_image`.
+//! The optimizer rule that puts [`EmbedExec`] where a plan calls `embed_image`, with no more columns and rows than are asked for.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use datafusion::{
     logical_expr::ScalarUDF,
     physical_expr::{PhysicalExpr, ScalarFunctionExpr, async_scalar_function::AsyncFuncExpr, expressions::Literal},
     physical_optimizer::PhysicalOptimizerRule,
-    physical_plan::{ExecutionPlan, async_func::AsyncFuncExec},
+    physical_plan::{ExecutionPlan, async_func::AsyncFuncExec, projection::ProjectionExec, sorts::sort::SortExec},
     scalar::ScalarValue,
 };
 
-use super::{EmbedExec, exec::EmbedCall, fuse::Fused};
+use super::{EmbedExec, columns, exec::EmbedCall, fuse::Fused, limit};
 use crate::{bound, error::wrap, functions::EmbedImage};
 
 /// Replaces DataFusion's node for asynchronous calls, which gathers 8192 rows before it works on any, by one that streams.
@@ -46,7 +46,9 @@ impl EmbedRule {
             seen.push(Arc::clone(&call.func));
             calls.push(embed);
         }
-        Ok(Some(Arc::new(EmbedExec::try_new(calls.into(), Arc::clone(input), node.schema())?)))
+        let columns = input.schema().fields().len();
+        let vectors = node.schema().fields()[columns..].to_vec();
+        Ok(Some(Arc::new(EmbedExec::try_new(calls.into(), (0..columns).collect(), vectors, Arc::clone(input))?)))
     }
 
     fn call(&self, func: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<Option<EmbedCall>> {
@@ -70,9 +72,17 @@ impl EmbedRule {
 
 impl PhysicalOptimizerRule for EmbedRule {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        let replaced = plan.transform_up(|plan| match plan.downcast_ref::<AsyncFuncExec>() {
-            Some(node) => Ok(self.replace(node)?.map_or_else(|| Transformed::no(Arc::clone(&plan)), Transformed::yes)),
-            None => Ok(Transformed::no(plan)),
+        let replaced = plan.transform_up(|plan| {
+            let better = if let Some(node) = plan.downcast_ref::<AsyncFuncExec>() {
+                self.replace(node)?
+            } else if let Some(node) = plan.downcast_ref::<ProjectionExec>() {
+                columns::drop_unused(node)?
+            } else if let Some(node) = plan.downcast_ref::<SortExec>() {
+                limit::first_rows(node)?
+            } else {
+                None
+            };
+            Ok(better.map_or_else(|| Transformed::no(plan), Transformed::yes))
         })?;
         Ok(replaced.data)
     }

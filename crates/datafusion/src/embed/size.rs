@@ -48,9 +48,11 @@ impl Bounds {
 /// Bytes of one row on average, where statistics tell.
 fn row_bytes(input: &dyn ExecutionPlan) -> Option<usize> {
     let statistics = StatisticsContext::new().compute(input, &StatisticsArgs::new()).ok()?;
-    let value = |precision: Precision<usize>| precision.get_value().copied();
-    let (rows, bytes) = (value(statistics.num_rows)?, value(statistics.total_byte_size)?);
-    bytes.checked_div(rows)
+    let value = |precision: &Precision<usize>| precision.get_value().copied();
+    // Of files of variable length only the columns tell, and the total is their sum where all of them do.
+    let columns = statistics.column_statistics.iter().filter_map(|column| value(&column.byte_size)).sum();
+    let total = value(&statistics.total_byte_size).unwrap_or(columns).max(columns);
+    total.checked_div(value(&statistics.num_rows)?).filter(|bytes| *bytes > 0)
 }
 
 #[cfg(test)]

@@ -13,7 +13,10 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use datafusion::{
     error::Result,
-    physical_plan::{RecordBatchStream, SendableRecordBatchStream, metrics::BaselineMetrics},
+    physical_plan::{
+        RecordBatchStream, SendableRecordBatchStream,
+        metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder},
+    },
 };
 use futures::{
     Stream, StreamExt,
@@ -24,7 +27,7 @@ use imbed_core::arrow::StringsColumn;
 use imbed_engine::Images;
 
 use super::{
-    Failures, embed,
+    FAILED_ROWS, Failures, embed,
     exec::EmbedCall,
     fuse::Fused,
     size::{Bounds, MAX_ROWS},
@@ -40,6 +43,8 @@ const LABEL: &str = "path";
 pub(super) struct EmbedStream {
     /// `None` once it has ended.
     input: Option<SendableRecordBatchStream>,
+    /// The columns of the input that leave too.
+    kept: Arc<[usize]>,
     calls: Arc<[EmbedCall]>,
     /// One for each call; none until the first batch, and none after the last.
     producers: Vec<Producer>,
@@ -52,6 +57,7 @@ pub(super) struct EmbedStream {
     bytes: usize,
     pending: FuturesOrdered<BoxFuture<'static, Result<Piece>>>,
     metrics: BaselineMetrics,
+    failed: Count,
 }
 
 /// Some rows with their vectors.
@@ -64,14 +70,16 @@ struct Piece {
 impl EmbedStream {
     pub(super) fn new(
         input: SendableRecordBatchStream,
+        kept: Arc<[usize]>,
         calls: Arc<[EmbedCall]>,
         schema: SchemaRef,
         partition: usize,
         bounds: Bounds,
-        metrics: BaselineMetrics,
+        metrics: &ExecutionPlanMetricsSet,
     ) -> Self {
         Self {
             input: Some(input),
+            kept,
             calls,
             producers: Vec::new(),
             schema,
@@ -80,7 +88,8 @@ impl EmbedStream {
             bounds,
             bytes: 0,
             pending: FuturesOrdered::new(),
-            metrics,
+            metrics: BaselineMetrics::new(metrics, partition),
+            failed: MetricBuilder::new(metrics).counter(FAILED_ROWS, partition),
         }
     }
 
@@ -96,12 +105,12 @@ impl EmbedStream {
         for start in (0..rows).step_by(MAX_ROWS) {
             let piece = batch.slice(start, MAX_ROWS.min(rows - start));
             let vectors = self.vectors(&piece)?;
-            let (schema, calls) = (Arc::clone(&self.schema), Arc::clone(&self.calls));
+            let (schema, calls, kept) = (Arc::clone(&self.schema), Arc::clone(&self.calls), Arc::clone(&self.kept));
             self.rows += piece.num_rows() as u64;
             self.bytes += bytes;
             let whole = async move {
                 let mut computed = vectors.await.map_err(wrap)?.into_iter();
-                let mut columns = piece.columns().to_vec();
+                let mut columns: Vec<ArrayRef> = kept.iter().map(|i| Arc::clone(piece.column(*i))).collect();
                 let first = columns.len();
                 for call in calls.iter() {
                     let column = match call.same_as {
@@ -139,6 +148,7 @@ impl EmbedStream {
                 on_error: call.model.on_error,
                 first_row: self.rows,
                 place: format!("of partition {}", self.partition),
+                count: self.failed.clone(),
             };
             columns.push(async move { embed(producer, images, labels, &failures).await });
         }

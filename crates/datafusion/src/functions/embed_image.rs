@@ -19,6 +19,7 @@ use datafusion::{
         Volatility,
         async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl},
     },
+    physical_plan::metrics::Count,
     scalar::ScalarValue,
 };
 use imbed_core::{
@@ -30,7 +31,7 @@ use crate::{
     context::default_models,
     embed::{Failures, Source, embed},
     error::wrap,
-    function::{Parameter, check_count, documentation, signature},
+    function::{Parameter, check_count, documentation, named},
     literals::Literals,
     models::{Model, Models, request},
     pipeline::Pipeline,
@@ -75,7 +76,7 @@ impl EmbedImage {
         let parameters: Vec<Parameter> = documented.iter().copied().chain(own).collect();
         Self {
             // Not that its vectors change: it is too dear to be copied to where a filter would like to have it.
-            signature: signature(parameters.iter().map(|p| p.name), Volatility::Volatile),
+            signature: named(Signature::variadic_any(Volatility::Volatile), parameters.iter().map(|p| p.name)),
             documentation: documentation(NAME, SUMMARY, &documented, EXAMPLE),
             models,
             bound: None,
@@ -140,11 +141,6 @@ impl ScalarUDFImpl for EmbedImage {
         &self.signature
     }
 
-    fn coerce_types(&self, types: &[DataType]) -> PlanResult<Vec<DataType>> {
-        check_count(NAME, types.len(), &self.parameters)?;
-        Ok(types.to_vec())
-    }
-
     fn return_type(&self, _: &[DataType]) -> PlanResult<DataType> {
         plan_err!("the type of {NAME} depends on its arguments")
     }
@@ -159,6 +155,7 @@ impl ScalarUDFImpl for EmbedImage {
         internal_err!("{NAME} is called asynchronously")
     }
 
+    // What DataFusion wraps it in for registration does not pass this on.
     fn documentation(&self) -> Option<&Documentation> {
         Some(&self.documentation)
     }
@@ -183,7 +180,8 @@ impl AsyncScalarUDFImpl for EmbedImage {
         let (source, model, producer) = prepare().map_err(|e| wrap(e.context(NAME)))?;
         let array = args.args[0].to_array(args.number_rows)?;
         let images = source.images(array, &args.arg_fields[0]).map_err(wrap)?;
-        let failures = Failures { on_error: model.on_error, first_row: 0, place: "of a batch".to_owned() };
+        let failures =
+            Failures { on_error: model.on_error, first_row: 0, place: "of a batch".to_owned(), count: Count::new() };
         let vectors = embed(producer, images, None, &failures).await.map_err(wrap)?;
         Ok(ColumnarValue::Array(vectors))
     }

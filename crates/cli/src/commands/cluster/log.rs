@@ -6,8 +6,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 
 /// Prints warnings and errors from here on, and what is done too if `verbose`.
 pub(super) fn print(verbose: bool) -> Result<()> {
-    log::set_logger(&Lines)
-        .map_err(|e| Error::new(ErrorKind::Internal, format!("messages cannot be printed: {e}")))?;
+    log::set_logger(&Lines).map_err(|e| Error::new(ErrorKind::Internal, format!("messages cannot be printed: {e}")))?;
     log::set_max_level(if verbose { LevelFilter::Info } else { LevelFilter::Warn });
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The rule that deals the files below an embedding out to as many partitions as the session wants.
 //!
-//! In one process more partitions do not embed faster, so nothing asks for them there. Here each is a task for some executor. It is
-//! the scan that is dealt out, never its rows: no image goes through a shuffle.
+//! In one process more partitions do not embed faster, and there a rule joins them. On a cluster each is a task for some executor. It
+//! is the scan that is dealt out, never its rows: no image goes through a shuffle.
 
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ use datafusion::{
     physical_plan::{ExecutionPlan, ExecutionPlanProperties, replace_children_if_necessary},
 };
 
-/// The node whose input is dealt out.
-const EMBEDS: &str = "EmbedExec";
+use super::EmbedExec;
 
+/// Asks the scan below each [`EmbedExec`] for more partitions.
 #[derive(Debug)]
-pub(crate) struct SpreadScans;
+pub(crate) struct SpreadRule;
 
-impl PhysicalOptimizerRule for SpreadScans {
+impl PhysicalOptimizerRule for SpreadRule {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let spread = plan.transform_down(|node| {
-            if node.name() != EMBEDS {
+            if !node.is::<EmbedExec>() {
                 return Ok(Transformed::no(node));
             }
             Ok(match spread(&node, config)? {
@@ -35,7 +35,7 @@ impl PhysicalOptimizerRule for SpreadScans {
     }
 
     fn name(&self) -> &'static str {
-        "imbed_spread_scans"
+        "imbed_spread"
     }
 
     fn schema_check(&self) -> bool {
