@@ -1,14 +1,15 @@
 //! An executor: asks the scheduler for tasks, runs them, and keeps results until they are fetched.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
+    pin::pin,
     str::FromStr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use ballista_core::registry::BallistaFunctionRegistry;
+use ballista_core::{config::TaskSchedulingPolicy, registry::BallistaFunctionRegistry};
 use ballista_executor::{
     execution_engine::DefaultExecutionEngine,
     executor_process::{ExecutorProcessConfig, start_executor_process},
@@ -31,6 +32,9 @@ const KEEP_RESULTS: Duration = Duration::from_secs(24 * 3600);
 
 /// Between two tries to reach the scheduler.
 const RETRY: Duration = Duration::from_millis(200);
+
+/// How often an executor tells the scheduler that it is there.
+const REPORTS: Duration = Duration::from_secs(2);
 
 /// Bytes of one message.
 const MESSAGE_BYTES: u32 = 256 << 20;
@@ -77,6 +81,8 @@ pub struct ExecutorOptions {
     pub scheduler: String,
     /// Where results are fetched from; port 0 takes a free one.
     pub bind: SocketAddr,
+    /// The port on which the scheduler hands tasks out; 0 takes a free one.
+    pub control_port: u16,
     /// The name or address that others reach it by, if not that of `bind`.
     pub external_host: Option<String>,
     /// Tasks at once.
@@ -95,6 +101,7 @@ pub struct Executor {
     options: ExecutorOptions,
     scheduler: (String, u16),
     address: SocketAddr,
+    control_port: u16,
     work_dir: PathBuf,
     /// Removed when it goes.
     _temporary: Option<tempfile::TempDir>,
@@ -115,18 +122,15 @@ impl Executor {
             (None, None) => PathBuf::from("."),
         };
         std::fs::create_dir_all(&work_dir).map_err(|e| Error::io(work_dir.display(), e))?;
-        let address = free(options.bind)?;
+        let (address, control_port) = ports(&options)?;
         reach(&options.scheduler, options.connect_timeout).await?;
-        Ok(Self { options, scheduler, address, work_dir, _temporary: temporary })
-    }
-
-    /// Where results are fetched from.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+        Ok(Self { options, scheduler, address, control_port, work_dir, _temporary: temporary })
     }
 
     /// Works until the process is told to stop with SIGINT or SIGTERM; tasks under way come to their end.
-    pub async fn run(self) -> Result<()> {
+    ///
+    /// Calls `ready` with the address that results are fetched from, once they can be.
+    pub async fn run(self, ready: impl FnOnce(SocketAddr)) -> Result<()> {
         let (scheduler_host, scheduler_port) = self.scheduler.clone();
         let builder = SessionStateBuilder::new().with_default_features();
         let state = Imbed::new(Session::new(Registry::linked())).install(builder).build();
@@ -136,12 +140,14 @@ impl Executor {
             bind_host: self.address.ip().to_string(),
             external_host: Some(self.options.external_host.clone().unwrap_or_else(|| own_name(self.address.ip()))),
             port: self.address.port(),
-            grpc_port: self.address.port(),
+            grpc_port: self.control_port,
             scheduler_host,
             scheduler_port,
             // Reached already. Its own way of waiting never ends.
             scheduler_connect_timeout_seconds: 0,
             vcores: self.options.task_slots,
+            task_scheduling_policy: TaskSchedulingPolicy::PushStaged,
+            executor_heartbeat_interval_seconds: REPORTS.as_secs(),
             work_dir: Some(work_dir),
             job_data_ttl_seconds: KEEP_RESULTS.as_secs(),
             job_data_clean_up_interval_seconds: 3600,
@@ -157,9 +163,31 @@ impl Executor {
             override_physical_codec: Some(Arc::new(PhysicalCodec::default())),
             ..ExecutorProcessConfig::default()
         };
-        start_executor_process(Arc::new(process))
-            .await
-            .map_err(|e| Error::new(ErrorKind::Internal, format!("the executor cannot go on: {e}")).source(e))
+        let address = self.address;
+        let mut working = pin!(start_executor_process(Arc::new(process)));
+        let ended = tokio::select! {
+            ended = &mut working => ended,
+            () = listens(address) => {
+                ready(address);
+                working.await
+            }
+        };
+        ended.map_err(|e| Error::new(ErrorKind::Internal, format!("the executor cannot go on: {e}")).source(e))
+    }
+}
+
+/// Waits until `address` takes connections.
+async fn listens(address: SocketAddr) {
+    let reached = if address.ip().is_unspecified() {
+        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port())
+    } else {
+        address
+    };
+    loop {
+        sleep(Duration::from_millis(20)).await;
+        if TcpStream::connect(reached).await.is_ok() {
+            return;
+        }
     }
 }
 
@@ -168,11 +196,17 @@ fn own_name(ip: IpAddr) -> String {
     if ip.is_unspecified() { "localhost".to_owned() } else { ip.to_string() }
 }
 
-/// `address` with a port that is free now.
-fn free(address: SocketAddr) -> Result<SocketAddr> {
-    // The port is given back at once, and taken again by the service: somebody could come between.
-    let listener = std::net::TcpListener::bind(address).map_err(|e| Error::io(address, e))?;
-    listener.local_addr().map_err(|e| Error::io(address, e))
+/// The address that results are fetched from and the port that tasks come to, both free now.
+fn ports(options: &ExecutorOptions) -> Result<(SocketAddr, u16)> {
+    let bind = |address: SocketAddr| {
+        let listener = std::net::TcpListener::bind(address).map_err(|e| Error::io(address, e))?;
+        let address = listener.local_addr().map_err(|e| Error::io(address, e))?;
+        Ok::<_, Error>((listener, address))
+    };
+    // Both are given back at once, and taken again by the services: somebody could come between.
+    let (_results, address) = bind(options.bind)?;
+    let (_control, control) = bind(SocketAddr::new(options.bind.ip(), options.control_port))?;
+    Ok((address, control.port()))
 }
 
 /// `HOST:PORT`, perhaps behind `df://` or `http://`, in its two parts.
@@ -236,7 +270,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_scheduler_that_is_not_there_is_an_error_in_time() {
-        let address = free("127.0.0.1:0".parse().unwrap()).unwrap();
+        // A port that somebody had, and has no more.
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let start = Instant::now();
         let error = reach(&address.to_string(), Duration::from_millis(500)).await.unwrap_err();
         assert!(error.message().contains(&address.to_string()), "{error}");

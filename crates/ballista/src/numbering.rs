@@ -1,4 +1,4 @@
-//! Tells the nodes that write parts which parts of the whole a task has.
+//! What an executor does with a plan before it runs: it tells the nodes that write parts which parts of the whole a task has.
 //!
 //! The scheduler cuts a plan to the partitions of one task before it sends it, and an executor counts those from 0 again. The
 //! numbers that they have in the whole come beside the plan.
@@ -13,6 +13,8 @@ use datafusion::{
     physical_plan::ExecutionPlan,
     prelude::SessionConfig,
 };
+
+use imbed_datafusion::wire;
 
 use crate::save::SavePartsExec;
 
@@ -30,7 +32,7 @@ impl ExecutionEngine for Numbering {
         work_dir: &str,
         config: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>> {
-        let numbered = plan.transform_down(|node| {
+        let numbered = wire::restore(plan)?.transform_down(|node| {
             Ok(match node.downcast_ref::<SavePartsExec>() {
                 Some(save) => Transformed::yes(Arc::new(save.numbered(&global_output_partition_ids)) as _),
                 None => Transformed::no(node),

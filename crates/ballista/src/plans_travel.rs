@@ -14,7 +14,7 @@ use datafusion_proto::{
     protobuf::{LogicalPlanNode, PhysicalPlanNode},
 };
 use imbed_core::{Registry, Session, options::OptionMap};
-use imbed_datafusion::{ImageContext, Imbed, cause};
+use imbed_datafusion::{ImageContext, Imbed, cause, wire};
 use imbed_provider_candle as _;
 use imbed_provider_openai as _;
 
@@ -72,7 +72,8 @@ fn executor() -> SessionContext {
 
 fn arrived(bytes: &[u8], executor: &SessionContext) -> Arc<dyn ExecutionPlan> {
     let node = PhysicalPlanNode::try_decode(bytes).unwrap();
-    node.try_into_physical_plan(&executor.task_ctx(), &PhysicalCodec::default()).unwrap()
+    let plan = node.try_into_physical_plan(&executor.task_ctx(), &PhysicalCodec::default()).unwrap();
+    wire::restore(plan).unwrap()
 }
 
 /// The rows as text, in order of that text.

@@ -2,6 +2,7 @@
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
+use ballista_core::config::TaskSchedulingPolicy;
 use ballista_scheduler::{
     cluster::BallistaCluster,
     config::{SchedulerConfig, TaskDistributionPolicy},
@@ -16,7 +17,7 @@ use crate::{
     session::{config, scheduler_state},
 };
 
-/// The shortest time after which an executor may be taken for dead: one that is busy reports every five seconds.
+/// The shortest time after which an executor may be taken for dead: three reports that were missed.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// Tries of a task whose own work fails. Those that are lost with their executor do not count.
@@ -46,8 +47,9 @@ impl Scheduler {
     pub async fn bind(options: SchedulerOptions) -> Result<Self> {
         if options.executor_timeout < SHORTEST_TIMEOUT {
             let what = format!("an executor timeout of {:?} is too short", options.executor_timeout);
-            return Err(Error::new(ErrorKind::BadOption, what)
-                .hint("a busy executor reports every five seconds: give at least six"));
+            return Err(
+                Error::new(ErrorKind::BadOption, what).hint("executors report every two seconds: give at least six")
+            );
         }
         let listener = TcpListener::bind(options.bind).await.map_err(|e| Error::io(options.bind, e))?;
         Ok(Self { listener, options })
@@ -66,6 +68,8 @@ impl Scheduler {
             external_host: address.ip().to_string(),
             bind_host: address.ip().to_string(),
             bind_port: address.port(),
+            // The other way, in which executors ask for tasks, cannot stop tasks of a query that was cancelled or has failed.
+            scheduling_policy: TaskSchedulingPolicy::PushStaged,
             // Every executor with a free slot gets a task before any gets its second.
             task_distribution: TaskDistributionPolicy::RoundRobin,
             executor_timeout_seconds: timeout,

@@ -140,8 +140,8 @@ hexadecimal digits.";
 
 const CLUSTER_EXAMPLES: &str = "\
 A cluster is one scheduler and any number of executors, each a process of this
-program. Executors ask the scheduler for tasks; clients send it queries and
-fetch results from the executors.
+program. The scheduler takes queries from clients and hands their tasks to the
+executors; results are fetched from them.
 
   imbed cluster scheduler --bind 10.0.0.1:50050        # on one machine
   imbed cluster executor --scheduler 10.0.0.1:50050 \\
@@ -579,6 +579,10 @@ pub(crate) struct ExecutorArgs {
     /// Where clients and other executors fetch results; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     pub(crate) bind: SocketAddr,
+
+    /// Where the scheduler hands tasks out, at the same address; 0 takes a free port
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) control_port: u16,
 
     /// The name or address that they reach this machine by [default: that of --bind]
     #[arg(long, value_name = "HOST")]

@@ -16,6 +16,7 @@
 //! Errors of ours travel inside DataFusion's; [`cause`] finds them.
 
 mod bound;
+mod carried;
 mod context;
 mod embed;
 mod error;

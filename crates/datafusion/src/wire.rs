@@ -23,22 +23,50 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     bound,
+    carried::{Carried, restored, restored_plan},
     embed::{EmbedCall, EmbedExec, Fused},
     error::wrap,
+    functions,
     table::{Column, ImagesTable, ReadImagesExec, SpreadImages},
     travelled::Travelling,
 };
 
-/// `function`, if it is `embed_image` bound to a model; all others are known to every process by their names.
+/// A function of ours.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Function {
+    /// `embed_image`, bound to a model.
+    Embed(Box<Travelling>),
+    /// Another, with the fields of its call.
+    Scalar { name: String, fields: Vec<u8> },
+}
+
+/// `function`, if it is one of ours and there is more to know of it than its name.
 pub fn encode_function(function: &ScalarUDF) -> PlanResult<Option<Vec<u8>>> {
-    let Some(model) = bound::model(function) else { return Ok(None) };
-    Travelling::of(&model).and_then(|model| to_json(&model)).map(Some).map_err(wrap)
+    let function = if let Some(model) = bound::model(function) {
+        Function::Embed(Box::new(Travelling::of(&model).map_err(wrap)?))
+    } else if let Some(carried) = functions::carried(function) {
+        Function::Scalar { name: function.name().to_owned(), fields: carried.to_bytes()? }
+    } else {
+        return Ok(None);
+    };
+    to_json(&function).map(Some).map_err(wrap)
 }
 
 /// The function that [`encode_function`] gave.
 pub fn decode_function(bytes: &[u8]) -> PlanResult<Arc<ScalarUDF>> {
-    let model = from_json::<Travelling>(bytes).and_then(Travelling::arrive).map_err(wrap)?;
-    Ok(bound::function(&Arc::new(model)))
+    match from_json(bytes).map_err(wrap)? {
+        Function::Embed(model) => Ok(bound::function(&Arc::new(model.arrive().map_err(wrap)?))),
+        Function::Scalar { name, fields } => {
+            let function = functions::carrying(&name, Arc::new(Carried::from_bytes(&fields)?));
+            function.map(Arc::new).ok_or_else(|| internal_datafusion_err!("imbed has no function '{name}'"))
+        }
+    }
+}
+
+/// `plan` as it was before it was sent: the columns that our functions give have their metadata again.
+pub fn restore(plan: Arc<dyn ExecutionPlan>) -> PlanResult<Arc<dyn ExecutionPlan>> {
+    restored_plan(plan)
 }
 
 /// A table of ours.
@@ -139,7 +167,7 @@ pub fn decode_node(
             for Call { name, model, image, steps, same_as } in calls {
                 let model = Arc::new(model.arrive().map_err(wrap)?);
                 vectors.push(Arc::new(model.field.clone().with_name(name)));
-                let input = Fused::again(expression(&image, &schema)?, &schema, steps)?;
+                let input = Fused::again(restored(expression(&image, &schema)?)?.data, &schema, steps)?;
                 decoded.push(EmbedCall { model, input, same_as });
             }
             Ok(Arc::new(EmbedExec::try_new(decoded.into(), kept.into(), vectors, Arc::clone(input))?))

@@ -9,17 +9,18 @@ pub(crate) mod processes;
 use std::{fs::File, path::Path, sync::Arc};
 
 use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch};
+use imbed_core::image::{EncodeFormat, Image, Mode, Samples, encode};
 use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
 
-/// Bytes that pass for a small PNG file where nobody decodes it, different for each `id`.
+/// A small PNG file, different for each `id`.
 pub(crate) fn png(id: i64) -> Vec<u8> {
-    let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
     let mut state = id as u64 ^ 0x9e37_79b9_7f4a_7c15;
-    while bytes.len() < 1024 {
+    let mut noise = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        bytes.extend_from_slice(&state.to_be_bytes());
-    }
-    bytes
+        (state >> 56) as u8
+    };
+    let pixels = (0..16 * 16 * 3).map(|_| noise()).collect();
+    encode(&Image::new(Mode::Rgb, 16, 16, Samples::U8(pixels)).unwrap(), EncodeFormat::Png).unwrap()
 }
 
 /// Writes a table with the columns `id` and `image`, in row groups of `group` rows.

@@ -30,11 +30,12 @@ pub(crate) fn play() -> bool {
                 SchedulerOptions { bind: "127.0.0.1:0".parse().unwrap(), executor_timeout: Duration::from_secs(6) };
             let scheduler = Scheduler::bind(options).await.unwrap();
             println!("\n{READY}{}", scheduler.address().unwrap());
-            scheduler.serve(told_to_stop()).await.unwrap();
+            scheduler.serve(told_to_stop().unwrap()).await.unwrap();
         } else {
             let executor = Executor::new(ExecutorOptions {
                 scheduler: std::env::var(SCHEDULER).unwrap(),
                 bind: "127.0.0.1:0".parse().unwrap(),
+                control_port: 0,
                 external_host: None,
                 task_slots: std::env::var(SLOTS).unwrap().parse().unwrap(),
                 gpus: Gpus::Count(0),
@@ -43,8 +44,7 @@ pub(crate) fn play() -> bool {
             })
             .await
             .unwrap();
-            println!("\n{READY}{}", executor.address());
-            executor.run().await.unwrap();
+            executor.run(|address| println!("\n{READY}{address}")).await.unwrap();
         }
     });
     true

@@ -47,8 +47,9 @@ fn on_threads(work: impl Future<Output = Outcome>) -> Outcome {
 async fn scheduler(args: &SchedulerArgs) -> Outcome {
     let options = SchedulerOptions { bind: args.bind, executor_timeout: Duration::from_secs(args.executor_timeout) };
     let scheduler = Scheduler::bind(options).await.usage()?;
+    let stop = told_to_stop().fatal()?;
     print(&format!("imbed cluster scheduler: listening on {}\n", scheduler.address().fatal()?)).fatal()?;
-    scheduler.serve(told_to_stop()).await.fatal()?;
+    scheduler.serve(stop).await.fatal()?;
     Ok(Success::Whole)
 }
 
@@ -59,6 +60,7 @@ async fn executor(args: &ExecutorArgs) -> Outcome {
     let options = ExecutorOptions {
         scheduler: args.scheduler.clone(),
         bind: args.bind,
+        control_port: args.control_port,
         external_host: args.external_host.clone(),
         task_slots: args.task_slots.get(),
         gpus: gpus.usage()?,
@@ -67,8 +69,11 @@ async fn executor(args: &ExecutorArgs) -> Outcome {
     };
     // What is not there yet may be a matter of time; all else is a matter of asking differently.
     let executor = Executor::new(options).await.fetched()?;
-    print(&format!("imbed cluster executor: ready on {} for {}\n", executor.address(), args.scheduler)).fatal()?;
-    executor.run().await.fatal()?;
+    let ready = |address| {
+        // Whoever started it may not want to know.
+        let _ = print(&format!("imbed cluster executor: ready on {address} for {}\n", args.scheduler));
+    };
+    executor.run(ready).await.fatal()?;
     Ok(Success::Whole)
 }
 

@@ -1,17 +1,33 @@
-//! The optimizer rule that decides which model each call of `embed_image` means, before the plan leaves this process.
+//! The optimizer rule that makes calls ready to travel: it decides which model each call of `embed_image` means, and lets the other
+//! functions carry the fields of their calls.
 //!
-//! What is left of the call is the image: its other arguments are part of the model, and one that is a secret must not travel.
+//! What is left of a call of `embed_image` is the image: its other arguments are part of the model, and one that is a secret must not
+//! travel.
 
+use std::sync::Arc;
+
+use arrow_schema::FieldRef;
 use datafusion::{
-    common::tree_node::{Transformed, TreeNode},
+    common::{
+        DFSchema,
+        tree_node::{Transformed, TreeNode},
+    },
     error::Result as PlanResult,
-    logical_expr::{Expr, LogicalPlan, ScalarUDF, expr::ScalarFunction, expr_rewriter::NamePreserver},
+    logical_expr::{
+        Expr, ExprSchemable, LogicalPlan, ReturnFieldArgs, ScalarUDF, expr::ScalarFunction,
+        expr_rewriter::NamePreserver, utils::merge_schema,
+    },
     optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule},
     scalar::ScalarValue,
 };
 use imbed_core::{Error, ErrorKind, Result};
 
-use crate::{bound, error::wrap, functions::EmbedImage};
+use crate::{
+    bound,
+    carried::Carried,
+    error::wrap,
+    functions::{self, EmbedImage},
+};
 
 /// Replaces each known call by one that is bound to its model.
 #[derive(Debug)]
@@ -25,8 +41,11 @@ impl BindRule {
         Self { functions }
     }
 
-    /// `call` bound to its model, if it is one of `embed_image`.
-    fn bind(&self, call: ScalarFunction) -> PlanResult<Transformed<Expr>> {
+    /// `call` bound to its model, if it is one of `embed_image`, or with its fields over columns of `schema`.
+    fn bind(&self, call: ScalarFunction, schema: &DFSchema) -> PlanResult<Transformed<Expr>> {
+        if functions::is_scalar(&call.func) {
+            return carry(call, schema);
+        }
         let known = self.functions.iter().find(|(udf, _)| udf == call.func.as_ref());
         let Some((_, function)) = known else { return Ok(Transformed::no(Expr::ScalarFunction(call))) };
         let scalars: Vec<Option<&ScalarValue>> = call
@@ -55,15 +74,46 @@ impl OptimizerRule for BindRule {
 
     fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> PlanResult<Transformed<LogicalPlan>> {
         let names = NamePreserver::new(&plan);
+        let inputs = plan.inputs();
+        let schema = if inputs.is_empty() { plan.schema().as_ref().clone() } else { merge_schema(&inputs) };
         plan.map_expressions(|expr| {
             let name = names.save(&expr);
             let bound = expr.transform_up(|expr| match expr {
-                Expr::ScalarFunction(call) => self.bind(call),
+                Expr::ScalarFunction(call) => self.bind(call, &schema),
                 other => Ok(Transformed::no(other)),
             })?;
             Ok(if bound.transformed { bound.update_data(|expr| name.restore(expr)) } else { bound })
         })
     }
+}
+
+/// `call` of a function that carries the fields of this call, if they say more than their types.
+fn carry(mut call: ScalarFunction, schema: &DFSchema) -> PlanResult<Transformed<Expr>> {
+    if functions::carried(&call.func).is_some() {
+        return Ok(Transformed::no(Expr::ScalarFunction(call)));
+    }
+    let fields: PlanResult<Vec<FieldRef>> =
+        call.args.iter().map(|arg| arg.to_field(schema).map(|(_, field)| field)).collect();
+    // A condition of a scan is about columns that the plan does not have, and about what is known of files.
+    let Ok(arguments) = fields else { return Ok(Transformed::no(Expr::ScalarFunction(call))) };
+    let scalars: Vec<Option<&ScalarValue>> = call
+        .args
+        .iter()
+        .map(|arg| match arg {
+            Expr::Literal(value, _) => Some(value),
+            _ => None,
+        })
+        .collect();
+    let result =
+        call.func.return_field_from_args(ReturnFieldArgs { arg_fields: &arguments, scalar_arguments: &scalars })?;
+    let carried = Carried { arguments, result };
+    let function = carried.is_needed().then(|| functions::carrying(call.func.name(), Arc::new(carried))).flatten();
+    let changed = function.is_some();
+    if let Some(function) = function {
+        call.func = Arc::new(function);
+    }
+    let call = Expr::ScalarFunction(call);
+    Ok(if changed { Transformed::yes(call) } else { Transformed::no(call) })
 }
 
 /// An error if one of these arguments is a secret: it would be part of the column's name, and no executor would have it.
