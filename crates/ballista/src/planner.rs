@@ -1,4 +1,4 @@
-//! Planning on the scheduler: DataFusion's own, which is told what [`SaveParts`] is.
+//! Planning on the scheduler: DataFusion's own, which is told what [`SaveParts`] is and where to embed.
 
 use std::sync::Arc;
 
@@ -8,20 +8,32 @@ use datafusion::{
     error::Result,
     execution::context::QueryPlanner,
     logical_expr::{LogicalPlan, UserDefinedLogicalNode, physical_planning_context::PhysicalPlanningContext},
+    physical_optimizer::PhysicalOptimizerRule,
     physical_plan::ExecutionPlan,
     physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner},
 };
 
 use crate::save::{SaveParts, SavePartsExec};
 
-#[derive(Debug, Default)]
-pub(crate) struct Planner;
+#[derive(Debug)]
+pub(crate) struct Planner {
+    /// What is done to a plan before Ballista's adaptive planner has it, which takes no rules of a session.
+    rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>,
+}
+
+impl Planner {
+    pub(crate) fn new(rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>) -> Self {
+        Self { rules }
+    }
+}
 
 #[async_trait]
 impl QueryPlanner for Planner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(SavePlanner)]);
-        planner.create_physical_plan(plan, session).await
+        let planned = planner.create_physical_plan(plan, session).await?;
+        let options = session.config_options();
+        self.rules.iter().try_fold(planned, |plan, rule| rule.optimize(plan, options))
     }
 }
 

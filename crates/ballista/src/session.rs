@@ -35,8 +35,8 @@ pub(crate) fn config() -> SessionConfig {
 
 /// Those that must hold whatever a client says.
 fn fixed(config: SessionConfig) -> SessionConfig {
-    // The adaptive planner replaces a session's physical rules by its own, and with them the one that embeds.
-    let config = config.with_ballista_adaptive_query_planner(false);
+    // The static planner hands out the results of the last stage that an executor has lost beside those that took their place.
+    let config = config.with_ballista_adaptive_query_planner(true);
     // A task is a partition: what an executor loses when it dies is small, and slots are counted right.
     config.set_usize(BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, 1)
 }
@@ -45,11 +45,12 @@ fn fixed(config: SessionConfig) -> SessionConfig {
 ///
 /// It reads no configuration and knows models only from the plans that arrive.
 pub(crate) fn scheduler_state(config: SessionConfig) -> Result<SessionState> {
+    let imbed = Imbed::new(Session::new(Registry::linked())).with_spread(true);
     let builder = SessionStateBuilder::new()
         .with_default_features()
         .with_config(fixed(config))
         .with_runtime_env(Stores::runtime_env()?)
         .with_optimizer_rules(ballista_default_optimizer_rules())
-        .with_query_planner(Arc::new(Planner::default()));
-    Ok(Imbed::new(Session::new(Registry::linked())).with_spread(true).install(builder).build())
+        .with_query_planner(Arc::new(Planner::new(imbed.rules())));
+    Ok(imbed.install(builder).build())
 }

@@ -11,7 +11,7 @@ use datafusion::{
     error::Result as PlanResult,
     execution::SessionStateBuilder,
     logical_expr::{Expr, ScalarUDF},
-    physical_optimizer::optimizer::PhysicalOptimizer,
+    physical_optimizer::{PhysicalOptimizerRule, optimizer::PhysicalOptimizer},
     prelude::{DataFrame, SessionConfig, SessionContext},
     sql::{
         parser::{DFParserBuilder, Statement},
@@ -29,6 +29,9 @@ use crate::{
     named::fill_named_arguments,
     table::{self, ImagesFunction, ImagesTable},
 };
+
+/// A rule for physical plans.
+type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
 /// What decides how `embed_image` finds its models where nobody has said.
 static DEFAULT: LazyLock<Arc<Models>> = LazyLock::new(|| Arc::new(Models::new(None, None, false)));
@@ -108,16 +111,27 @@ impl Imbed {
         builder.scalar_functions().get_or_insert_default().extend(ours);
         let images = datafusion::catalog::TableFunction::new(table::NAME.to_owned(), Arc::new(ImagesFunction));
         builder.table_functions().get_or_insert_default().insert(table::NAME.to_owned(), Arc::new(images));
-        let rule = Arc::new(EmbedRule::new(known(models)));
         let rules = &mut builder.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new).rules;
-        rules.insert(0, rule);
+        let (embed, scan) = self.rules_with(models);
         if self.spread {
-            rules.insert(1, Arc::new(SpreadRule));
+            rules.splice(0..0, [embed, scan]);
         } else {
+            rules.insert(0, embed);
             // Behind those that decide how a scan is spread, and before the last, which checks the whole.
-            rules.insert(rules.len() - 1, Arc::new(ScanRule));
+            rules.insert(rules.len() - 1, scan);
         }
         builder
+    }
+
+    /// The rules that [`install`](Self::install) adds, in their order, for whoever plans with rules of its own: they come first.
+    pub fn rules(&self) -> Vec<Rule> {
+        let (embed, scan) = self.rules_with(&self.models());
+        vec![embed, scan]
+    }
+
+    fn rules_with(&self, models: &Arc<Models>) -> (Rule, Rule) {
+        let scan: Rule = if self.spread { Arc::new(SpreadRule) } else { Arc::new(ScanRule) };
+        (Arc::new(EmbedRule::new(known(models))), scan)
     }
 
     /// The same for a session whose plans are run by other processes, which [`wire`](crate::wire) reaches: each call of
