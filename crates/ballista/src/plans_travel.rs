@@ -97,7 +97,7 @@ async fn the_same_rows_come_from_a_plan_that_travelled() {
         (
             format!(
                 "SELECT path, embed_image(resize_image(convert_image(decode_image(image), 'RGB'), 96, 96), \
-                 normalize => true, on_error => 'log') AS e FROM images('{examples}/**') WHERE size > 100"
+                 normalize => true) AS e FROM images('{examples}/**') WHERE size > 100"
             ),
             "fused with [decode, 8 bits, convert to RGB, resize to 96 x 96 bicubic]",
         ),
@@ -120,6 +120,18 @@ async fn the_same_rows_come_from_a_plan_that_travelled() {
                 "SELECT path, image_width(decode_image(image, on_error => 'ignore')) AS w FROM images('{examples}')"
             ),
             "ReadImagesExec",
+        ),
+        // Not fused, as the steps do something else with rows that fail.
+        (
+            format!("SELECT embed_image(decode_image(image), on_error => 'log') AS e FROM images('{examples}')"),
+            "of decode_image(image@0), provider",
+        ),
+        (
+            format!(
+                "SELECT path, resize_image(decode_image(image), 8, 8) AS small FROM images('{examples}') WHERE \
+                 image_width(decode_image(image)) > 10"
+            ),
+            "FilterExec",
         ),
         (format!("SELECT count(*) FROM images('{examples}') WHERE path LIKE '%fruit%'"), "ReadImagesExec"),
     ] {
@@ -163,11 +175,10 @@ async fn metadata_of_the_column_arrive() {
 async fn keys_do_not_travel() {
     const KEY: &str = "sk-canary-5f1d9c";
     let mut session = Session::new(Registry::linked());
-    let options = [("base_url", "http://127.0.0.1:9/v1"), ("api_key", KEY), ("dimensions", "8"), ("dialect", "openai")];
+    let options = [("base_url", "http://127.0.0.1:9/v1"), ("api_key", KEY), ("dimensions", "8"), ("dialect", "vllm")];
     session.set_provider("openai", OptionMap::from_iter(options)).unwrap();
     let imbed = Imbed::new(session);
-    let query =
-        format!("SELECT embed_image(image, model => 'x', dialect => 'vllm') AS e FROM images('{}')", examples());
+    let query = format!("SELECT embed_image(image, model => 'x') AS e FROM images('{}')", examples());
     let context = client(&imbed);
     let logical = sent(&context, &query).await;
     let (_, plan) = planned(&logical).await;
