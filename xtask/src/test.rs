@@ -35,7 +35,7 @@ const CHECKS: &[Check] = &[
         run: || {
             // The features that need no toolkit to build; the tests build without them.
             let torch = if matches!(setup::libtorch()?, Libtorch::Missing) { "" } else { ",imbed-cli/torch" };
-            let features = format!("imbed-cli/onnx,imbed-cli/openai,imbed-cli/sql{torch}");
+            let features = format!("imbed-cli/onnx,imbed-cli/openai,imbed-cli/cluster{torch}");
             let mut clippy = workspace(&["clippy", "--all-targets", "--features", &features])?;
             step::run(clippy.args(["--", "--deny", "warnings"]))
         },
@@ -45,8 +45,8 @@ const CHECKS: &[Check] = &[
         guards: "unit, property, golden and end-to-end tests",
         run: || {
             setup::onnx_runtime()?;
-            // The workspace builds what `imbed sql` needs anyway.
-            step::run(&mut workspace(&["test", "--all-targets", "--features", "imbed-cli/sql"])?)
+            // The workspace builds what `imbed sql` and `imbed cluster` need anyway.
+            step::run(&mut workspace(&["test", "--all-targets", "--features", "imbed-cli/cluster"])?)
         },
     },
     Check {

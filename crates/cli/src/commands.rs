@@ -1,5 +1,7 @@
 //! The commands, one file each.
 
+#[cfg_attr(not(feature = "cluster"), path = "commands/no_cluster.rs")]
+mod cluster;
 mod embed;
 mod inspect;
 mod models;
@@ -24,6 +26,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Inspect(args) => inspect::run(&args),
         Command::Similar(args) => similar::run(&args),
         Command::Sql(args) => sql::run(&args),
+        Command::Cluster(args) => cluster::run(&args),
         Command::Providers(args) => providers::run(&args),
         Command::Models(args) => models::run(&args),
     }

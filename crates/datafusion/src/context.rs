@@ -10,8 +10,8 @@ use datafusion::{
     common::{config_datafusion_err, plan_err},
     error::Result as PlanResult,
     execution::SessionStateBuilder,
-    logical_expr::LogicalPlan,
-    physical_optimizer::optimizer::PhysicalOptimizer,
+    logical_expr::{Expr, LogicalPlan, ScalarUDF},
+    physical_optimizer::{PhysicalOptimizerRule, optimizer::PhysicalOptimizer},
     prelude::{DataFrame, SessionConfig, SessionContext},
     sql::{
         parser::{DFParserBuilder, Statement},
@@ -21,14 +21,17 @@ use datafusion::{
 use imbed_core::{Result, Session, options::OnError, session::Request};
 
 use crate::{
-    Stores, aliases,
-    embed::{EmbedRule, ScanRule},
+    Stores, aliases, bound,
+    embed::{BindRule, EmbedRule, ScanRule, SpreadRule},
     error::wrap,
     functions::{self, EmbedImage},
     models::Models,
     named::fill_named_arguments,
     table::{self, ImagesFunction, ImagesTable},
 };
+
+/// A rule for physical plans.
+type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
 /// What decides how `embed_image` finds its models where nobody has said.
 static DEFAULT: LazyLock<Arc<Models>> = LazyLock::new(|| Arc::new(Models::new(None, None, false)));
@@ -61,12 +64,14 @@ pub struct Imbed {
     fetch: Option<Arc<dyn Fn(&Session, &Request) -> Result<()> + Send + Sync>>,
     hash_weights: bool,
     stores: Arc<Stores>,
+    spread: bool,
 }
 
 impl Imbed {
     /// The functions over `session`. Planning a query reads configuration on this machine only.
     pub fn new(session: Session) -> Self {
-        Self { session, fetch: None, hash_weights: false, stores: Arc::new(Stores::from_environment()) }
+        let stores = Arc::new(Stores::from_environment());
+        Self { session, fetch: None, hash_weights: false, stores, spread: false }
     }
 
     /// Lets planning a query call `fetch` for each model that it names, before the model's configuration is read: to download it,
@@ -92,24 +97,66 @@ impl Imbed {
         self
     }
 
+    /// Lets scans below `embed_image` have as many partitions as the session's `target_partitions` says, because each is a task for
+    /// some process, instead of the few that one process needs.
+    #[must_use]
+    pub fn with_spread(mut self, spread: bool) -> Self {
+        self.spread = spread;
+        self
+    }
+
     /// Adds the functions, the table function `images`, [`Stores`] behind those of the runtime, and the rules that run
     /// `embed_image` to a session that is being built, among the rules that the builder has, or DataFusion's own.
-    pub fn install(&self, mut builder: SessionStateBuilder) -> SessionStateBuilder {
-        let models = Arc::new(Models::new(Some(self.session.clone()), self.fetch.clone(), self.hash_weights));
-        let ours = functions::all(&models);
+    pub fn install(&self, builder: SessionStateBuilder) -> SessionStateBuilder {
+        self.install_with(builder, &self.models())
+    }
+
+    fn models(&self) -> Arc<Models> {
+        Arc::new(Models::new(Some(self.session.clone()), self.fetch.clone(), self.hash_weights))
+    }
+
+    fn install_with(&self, mut builder: SessionStateBuilder, models: &Arc<Models>) -> SessionStateBuilder {
+        let ours = functions::all(models);
         builder.scalar_functions().get_or_insert_default().extend(ours);
         let images = datafusion::catalog::TableFunction::new(table::NAME.to_owned(), Arc::new(ImagesFunction));
         builder.table_functions().get_or_insert_default().insert(table::NAME.to_owned(), Arc::new(images));
-        let known = [models, default_models()].map(|m| (EmbedImage::udf(Arc::clone(&m)), EmbedImage::new(m)));
-        let rule = Arc::new(EmbedRule::new(known.into()));
         let rules = &mut builder.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new).rules;
-        rules.insert(0, rule);
-        // Behind those that decide how a scan is spread, and before the last, which checks the whole.
-        rules.insert(rules.len() - 1, Arc::new(ScanRule));
+        let (embed, scan) = self.rules_with(models);
+        if self.spread {
+            rules.splice(0..0, [embed, scan]);
+        } else {
+            rules.insert(0, embed);
+            // Behind those that decide how a scan is spread, and before the last, which checks the whole.
+            rules.insert(rules.len() - 1, scan);
+        }
         let mut runtime = builder.runtime_env().as_deref().cloned().unwrap_or_default();
         runtime.object_store_registry = Arc::new(self.stores.behind(runtime.object_store_registry));
         *builder.runtime_env() = Some(Arc::new(runtime));
         builder
+    }
+
+    /// The rules that [`install`](Self::install) adds, in their order, for whoever plans with rules of its own: they come first.
+    pub fn rules(&self) -> Vec<Rule> {
+        let (embed, scan) = self.rules_with(&self.models());
+        vec![embed, scan]
+    }
+
+    fn rules_with(&self, models: &Arc<Models>) -> (Rule, Rule) {
+        let scan: Rule = if self.spread { Arc::new(SpreadRule) } else { Arc::new(ScanRule) };
+        (Arc::new(EmbedRule::new(known(models))), scan)
+    }
+
+    /// The same for a session whose plans are run by other processes, which [`wire`](crate::wire) reaches: each call of
+    /// `embed_image` is bound to the model that it means here, so that no configuration but this session's counts.
+    pub fn install_to_send(&self, builder: SessionStateBuilder) -> SessionStateBuilder {
+        let models = self.models();
+        self.install_with(builder, &models).with_optimizer_rule(Arc::new(BindRule::new(known(&models))))
+    }
+
+    /// A call of `embed_image` of `image` that means what `request` asks of the session.
+    pub fn embed(&self, image: Expr, request: &Request) -> PlanResult<Expr> {
+        let model = self.models().resolve(request).map_err(wrap)?;
+        Ok(bound::function(&model).call(vec![image]))
     }
 
     /// A session with DataFusion's functions and these, and [`config`].
@@ -117,6 +164,11 @@ impl Imbed {
         let builder = SessionStateBuilder::new().with_default_features().with_config(config());
         SessionContext::new_with_state(self.install(builder).build())
     }
+}
+
+/// `embed_image` as it is called in SQL and in Rust, as registered and as it is.
+fn known(models: &Arc<Models>) -> Vec<(ScalarUDF, EmbedImage)> {
+    [Arc::clone(models), default_models()].map(|m| (EmbedImage::udf(Arc::clone(&m)), EmbedImage::new(m))).into()
 }
 
 /// DataFusion's own settings, but for one: metadata of Parquet columns are read, as those of embeddings say what made them.

@@ -1,5 +1,6 @@
 //! Where rows meet the model: the plan node, the rule that puts it there, and what both share with a plain call.
 
+mod bind;
 mod columns;
 mod exec;
 mod fuse;
@@ -8,6 +9,7 @@ mod rule;
 mod scan;
 mod size;
 mod source;
+mod spread;
 mod stream;
 
 use std::sync::Arc;
@@ -19,10 +21,13 @@ use imbed_engine::Images;
 
 use crate::pipeline::{Embedded, Producer};
 
-pub(crate) use exec::EmbedExec;
+pub(crate) use bind::BindRule;
+pub(crate) use exec::{EmbedCall, EmbedExec};
+pub(crate) use fuse::Fused;
 pub(crate) use rule::EmbedRule;
 pub(crate) use scan::ScanRule;
 pub(crate) use source::Source;
+pub(crate) use spread::SpreadRule;
 
 /// The metric that counts rows which failed.
 pub(crate) const FAILED_ROWS: &str = "failed_rows";

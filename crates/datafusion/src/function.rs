@@ -20,7 +20,7 @@ use datafusion::{
 };
 use imbed_core::{Error, ErrorKind, Result, arrow::kernels::RowErrors, options::OnError};
 
-use crate::{error::wrap, literals::Literals};
+use crate::{carried::Carried, error::wrap, literals::Literals};
 
 /// One parameter of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,12 +142,20 @@ fn internal(error: datafusion::error::DataFusionError) -> Error {
 pub(crate) struct Scalar<F> {
     signature: Signature,
     documentation: Documentation,
+    /// The fields of its one call, in a plan that is sent.
+    carried: Option<Arc<Carried>>,
     function: PhantomData<F>,
 }
 
 impl<F: Function> Scalar<F> {
     pub(crate) fn udf() -> ScalarUDF {
+        Self::carrying(None)
+    }
+
+    /// The function for a call with these fields.
+    pub(crate) fn carrying(carried: Option<Arc<Carried>>) -> ScalarUDF {
         ScalarUDF::new_from_impl(Self {
+            carried,
             signature: named(
                 Signature::user_defined(Volatility::Immutable),
                 F::PARAMETERS.iter().map(|parameter| parameter.name),
@@ -155,6 +163,11 @@ impl<F: Function> Scalar<F> {
             documentation: documentation(F::NAME, F::SUMMARY, F::PARAMETERS, F::EXAMPLE),
             function: PhantomData,
         })
+    }
+
+    /// The fields of its one call.
+    pub(crate) fn carried(&self) -> Option<&Arc<Carried>> {
+        self.carried.as_ref()
     }
 }
 
@@ -202,13 +215,20 @@ impl<F: Function> ScalarUDFImpl for Scalar<F> {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> PlanResult<FieldRef> {
+        if let Some(carried) = &self.carried {
+            return Ok(Arc::clone(&carried.result));
+        }
         check_count(F::NAME, args.arg_fields.len(), F::PARAMETERS)?;
         let literals = Literals::new(F::NAME, F::PARAMETERS, args.scalar_arguments.iter().copied());
         let field = F::field(&Planned { fields: args.arg_fields, literals });
         field.map(Arc::new).map_err(|e| wrap(e.context(F::NAME)))
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {
+    fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {
+        if let Some(carried) = &self.carried {
+            args.arg_fields.clone_from(&carried.arguments);
+            args.return_field = Arc::clone(&carried.result);
+        }
         let scalars = args.args.iter().map(|value| match value {
             ColumnarValue::Scalar(scalar) => Some(scalar),
             ColumnarValue::Array(_) => None,
@@ -237,10 +257,10 @@ impl<F: Function> fmt::Debug for Scalar<F> {
     }
 }
 
-// The functions have no state: one is as good as another of its name.
+// The functions have no other state: one is as good as another of its name.
 impl<F> PartialEq for Scalar<F> {
-    fn eq(&self, _: &Self) -> bool {
-        true
+    fn eq(&self, other: &Self) -> bool {
+        self.carried == other.carried
     }
 }
 

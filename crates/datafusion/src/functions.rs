@@ -21,9 +21,13 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::{Documentation, ScalarUDF, ScalarUDFImpl};
 
-use crate::{function::Scalar, models::Models};
+use crate::{
+    carried::Carried,
+    function::{Function, Scalar},
+    models::Models,
+};
 
-pub(crate) use embed_image::EmbedImage;
+pub(crate) use embed_image::{EmbedImage, NAME as EMBED_IMAGE};
 
 /// The functions that a plan may fuse with `embed_image`, and what their calls ask for.
 pub(crate) mod steps {
@@ -64,25 +68,49 @@ pub(crate) fn documentation(models: &Arc<Models>) -> Vec<(String, Documentation)
     all(models).iter().filter_map(|function| Some((function.name().to_owned(), of(function)?))).collect()
 }
 
-/// All functions in that order; `models` decides what `embed_image` means.
-pub(crate) fn all(models: &Arc<Models>) -> Vec<Arc<ScalarUDF>> {
-    [
-        EmbedImage::udf(Arc::clone(models)),
-        Scalar::<decode_image::DecodeImage>::udf(),
-        Scalar::<convert_image::ConvertImage>::udf(),
-        Scalar::<resize_image::ResizeImage>::udf(),
-        Scalar::<crop_image::CropImage>::udf(),
-        Scalar::<encode_image::EncodeImage>::udf(),
-        Scalar::<image_width::ImageWidth>::udf(),
-        Scalar::<image_height::ImageHeight>::udf(),
-        Scalar::<image_channels::ImageChannels>::udf(),
-        Scalar::<image_mode::ImageMode>::udf(),
-        Scalar::<cosine_similarity::CosineSimilarity>::udf(),
-        Scalar::<cosine_distance::CosineDistance>::udf(),
-        Scalar::<dot_product::DotProduct>::udf(),
-        Scalar::<euclidean_distance::EuclideanDistance>::udf(),
-        Scalar::<l2_normalize::L2Normalize>::udf(),
-    ]
-    .map(Arc::new)
-    .into()
+macro_rules! scalars {
+    ($($function:ty),+ $(,)?) => {
+        /// All functions in that order; `models` decides what `embed_image` means.
+        pub(crate) fn all(models: &Arc<Models>) -> Vec<Arc<ScalarUDF>> {
+            vec![Arc::new(EmbedImage::udf(Arc::clone(models))), $(Arc::new(Scalar::<$function>::udf())),+]
+        }
+
+        /// Whether `function` is one of ours but `embed_image`.
+        pub(crate) fn is_scalar(function: &ScalarUDF) -> bool {
+            $(function.inner().is::<Scalar<$function>>())||+
+        }
+
+        /// The fields that `function` carries, in a plan that was sent.
+        pub(crate) fn carried(function: &ScalarUDF) -> Option<&Arc<Carried>> {
+            $(if let Some(scalar) = function.inner().downcast_ref::<Scalar<$function>>() {
+                return scalar.carried();
+            })+
+            None
+        }
+
+        /// The function `name` for a call with these fields.
+        pub(crate) fn carrying(name: &str, carried: Arc<Carried>) -> Option<ScalarUDF> {
+            match name {
+                $(<$function as Function>::NAME => Some(Scalar::<$function>::carrying(Some(carried))),)+
+                _ => None,
+            }
+        }
+    };
+}
+
+scalars! {
+    decode_image::DecodeImage,
+    convert_image::ConvertImage,
+    resize_image::ResizeImage,
+    crop_image::CropImage,
+    encode_image::EncodeImage,
+    image_width::ImageWidth,
+    image_height::ImageHeight,
+    image_channels::ImageChannels,
+    image_mode::ImageMode,
+    cosine_similarity::CosineSimilarity,
+    cosine_distance::CosineDistance,
+    dot_product::DotProduct,
+    euclidean_distance::EuclideanDistance,
+    l2_normalize::L2Normalize,
 }

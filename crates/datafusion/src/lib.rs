@@ -16,6 +16,8 @@
 //! Errors of ours travel inside DataFusion's; [`cause`] finds them.
 
 mod aliases;
+mod bound;
+mod carried;
 mod context;
 mod embed;
 mod error;
@@ -31,12 +33,14 @@ mod reference;
 mod statements;
 mod stores;
 mod table;
+mod travelled;
 mod vectors;
+pub mod wire;
 
 pub use context::{ImageContext, Imbed, config};
 pub use embed::{embedded_rows, failed_rows};
 pub use error::cause;
-pub use pipeline::unload_idle_models;
+pub use pipeline::{unload_idle_models, use_gpus};
 pub use reference::reference_page;
 pub use stores::{HeldCopy, Stores, hold_copy, is_url, store_table, with_file_tables};
 

@@ -40,6 +40,13 @@ pub(crate) struct Model {
     pub(crate) key: String,
 }
 
+impl Model {
+    /// Whether `other` gives the same column: the same vectors, and the same for rows that fail.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (&self.key, self.on_error, &self.field) == (&other.key, other.on_error, &other.field)
+    }
+}
+
 impl Models {
     /// Models as `session` knows them, or as the environment and `imbed.toml` say once one is asked for.
     pub(crate) fn new(session: Option<Session>, fetch: Option<Arc<Fetch>>, hash_weights: bool) -> Self {

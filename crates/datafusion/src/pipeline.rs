@@ -12,7 +12,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     thread,
     time::Duration,
 };
@@ -20,7 +20,7 @@ use std::{
 use arrow_array::{ArrayRef, FixedSizeListArray, RecordBatch, RecordBatchOptions};
 use arrow_schema::Schema;
 use imbed_core::{Error, ErrorKind, Result};
-use imbed_engine::{Allocator, Chunk, EmbedStream, Engine, Images, RowError};
+use imbed_engine::{Allocator, Chunk, EmbedStream, Engine, GpuInventory, Images, RowError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{error::copy, models::Model};
@@ -30,6 +30,9 @@ const WAITING_PIECES: usize = 2;
 
 /// How long rows wait for others to share a call of the model while it has nothing to do.
 const LINGER: Duration = Duration::from_millis(20);
+
+/// The GPUs that this process may use, if not all.
+static GPUS: OnceLock<Arc<dyn GpuInventory>> = OnceLock::new();
 
 static PIPELINES: LazyLock<Mutex<HashMap<String, Arc<Pipeline>>>> = LazyLock::new(Mutex::default);
 
@@ -79,8 +82,11 @@ impl Pipeline {
             return Ok(Arc::clone(pipeline));
         }
         // Queries share devices, as their partitions do: an allocator of its own lets two models of one query run at once.
-        let engine =
-            Engine::builder(Arc::clone(&model.descriptor)).allocator(Allocator::default()).linger(LINGER).build()?;
+        let mut engine = Engine::builder(Arc::clone(&model.descriptor)).allocator(Allocator::default()).linger(LINGER);
+        if let Some(gpus) = GPUS.get() {
+            engine = engine.inventory(Arc::clone(gpus));
+        }
+        let engine = engine.build()?;
         let pipeline = Arc::new(Self { engine, run: Mutex::default() });
         pipelines.insert(model.key.clone(), Arc::clone(&pipeline));
         Ok(pipeline)
@@ -172,6 +178,13 @@ fn deliver(stream: EmbedStream, queue: &Queue, failure: &Failure) {
     }
     // Those who still wait find out by their channel's end, and look for the reason.
     lock(&queue.replies).clear();
+}
+
+/// Lets the models of this process use `gpus` and no others, from now on: those that a worker of a cluster was given, say.
+///
+/// Each model leases them for its workers, however many partitions and queries use it. An error if that was said before.
+pub fn use_gpus(gpus: Arc<dyn GpuInventory>) -> Result<()> {
+    GPUS.set(gpus).map_err(|_| Error::new(ErrorKind::Internal, "which GPUs may be used has been said before"))
 }
 
 /// Frees the models of this process that no query uses, and says how many those were.

@@ -4,22 +4,27 @@ mod exec;
 mod fetch;
 mod filter;
 mod function;
+mod groups;
 mod listing;
 mod place;
 mod provider;
 mod read;
+mod reader;
 mod remote;
+mod spread;
 
 use std::sync::{Arc, LazyLock};
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 pub(crate) use function::{ImagesFunction, NAME, Reference};
+pub(crate) use place::Place;
 pub(crate) use provider::ImagesTable;
+pub(crate) use spread::{ReadImagesExec, SpreadImages};
 
 /// The columns, by their place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Column {
+pub(crate) enum Column {
     Path,
     Size,
     Modified,
@@ -28,9 +33,9 @@ enum Column {
 }
 
 impl Column {
-    const ALL: [Self; 5] = [Self::Path, Self::Size, Self::Modified, Self::Format, Self::Image];
+    pub(crate) const ALL: [Self; 5] = [Self::Path, Self::Size, Self::Modified, Self::Format, Self::Image];
 
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Path => "path",
             Self::Size => "size",
@@ -51,7 +56,7 @@ impl Column {
         }
     }
 
-    fn field(self) -> Field {
+    pub(crate) fn field(self) -> Field {
         let data_type = match self {
             Self::Path | Self::Format => DataType::Utf8,
             Self::Size => DataType::Int64,

@@ -9,9 +9,10 @@ use imbed_core::{
     options::{Alpha, OnError},
     preprocess::Size,
 };
+use serde::{Deserialize, Serialize};
 
 /// How files are decoded, and what is done to each image then.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Steps {
     /// How files are decoded, in the place of what the model's options say.
     pub decode: DecodeOptions,
@@ -22,7 +23,8 @@ pub struct Steps {
 }
 
 /// One step.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Step {
     /// To another type of samples, with as many channels.
     Samples(SampleType),

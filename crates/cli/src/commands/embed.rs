@@ -19,7 +19,7 @@ use imbed::{
     engine::{EmbedStream, EmbeddedChunk, Engine},
 };
 
-use super::{print, print_json};
+use super::{cluster, print, print_json};
 use crate::{
     args::{EmbedArgs, ImageArgs},
     download::Downloads,
@@ -32,6 +32,9 @@ use crate::{
 };
 
 pub(crate) fn run(args: &EmbedArgs) -> Outcome {
+    if args.on.cluster.is_some() {
+        return cluster::embed(args);
+    }
     let target = target(args).usage()?;
     let session = session(args)?;
     let request = request(args);
@@ -77,7 +80,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Outcome {
 }
 
 /// The linked providers under the configuration, offline if the user said so.
-fn session(args: &EmbedArgs) -> Result<Session, Failure> {
+pub(super) fn session(args: &EmbedArgs) -> Result<Session, Failure> {
     let mut session = super::session(args.model.config.as_deref()).usage()?;
     if args.model.offline {
         session.set_offline(true);
@@ -210,7 +213,7 @@ fn target(args: &EmbedArgs) -> Result<Option<Target>> {
 }
 
 /// What the user asks of the model: the flags over `--option`.
-fn request(args: &EmbedArgs) -> Request {
+pub(super) fn request(args: &EmbedArgs) -> Request {
     let (model, image, failures, resources) = (&args.model, &args.image, &args.failures, &args.resources);
     let mut options = OptionMap::default();
     for (name, value) in &model.options {

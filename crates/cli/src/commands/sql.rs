@@ -3,7 +3,7 @@
 mod copy;
 mod results;
 mod tables;
-mod warnings;
+pub(super) mod warnings;
 
 use std::{
     future::Future,
@@ -33,6 +33,7 @@ use tokio::{
 };
 
 use self::{copy::Staging, results::Printer};
+use super::cluster;
 use crate::{
     args::SqlArgs,
     download::Downloads,
@@ -80,7 +81,7 @@ fn query(query: &str) -> Result<String> {
 }
 
 /// What `work` gives, unless the user stops it first.
-async fn until_interrupted(work: impl Future<Output = Outcome>) -> Outcome {
+pub(super) async fn until_interrupted(work: impl Future<Output = Outcome>) -> Outcome {
     let stopped = Arc::new(Notify::new());
     let notify = Arc::clone(&stopped);
     interrupt::stops(move || notify.notify_one());
@@ -90,13 +91,13 @@ async fn until_interrupted(work: impl Future<Output = Outcome>) -> Outcome {
     }
 }
 
-fn stop(runtime: Runtime) {
+pub(super) fn stop(runtime: Runtime) {
     runtime.shutdown_timeout(Duration::from_secs(5));
 }
 
 async fn statements(args: &SqlArgs, session: Session, text: &str, staging: &Staging, progress: &Progress) -> Outcome {
     let mut failed = 0;
-    let context = context(args, session)?;
+    let context = context(args, session).await?;
     for (name, file) in &args.tables {
         tables::register(&context, name, file).await.usage()?;
     }
@@ -105,8 +106,12 @@ async fn statements(args: &SqlArgs, session: Session, text: &str, staging: &Stag
         let copies = matches!(statement, Statement::CopyTo(_));
         let start = Instant::now();
         let mut plan = context.image_plan(statement).await.map_err(|e| unplanned(&e)).fetched()?;
-        let staged = staging.redirect(&mut plan).usage()?;
-        let held = hold_copy(&context, &mut plan).map_err(|e| cause(&e)).usage()?;
+        let staged = staging.redirect(&mut plan, args.on.cluster.is_some()).usage()?;
+        // On a cluster others write.
+        let held = match args.on.cluster {
+            Some(_) => None,
+            None => hold_copy(&context, &mut plan).map_err(|e| cause(&e)).usage()?,
+        };
         let table = context.execute_logical_plan(plan).await.map_err(|e| cause(&e)).usage()?;
         let ran = match run_statement(args, &context, table, copies, progress).await {
             Ok(ran) => ran,
@@ -137,13 +142,17 @@ async fn statements(args: &SqlArgs, session: Session, text: &str, staging: &Stag
 }
 
 /// A session with our functions, which downloads models as they are named.
-fn context(args: &SqlArgs, session: Session) -> Result<SessionContext, Failure> {
+async fn context(args: &SqlArgs, session: Session) -> Result<SessionContext, Failure> {
     let downloads = Mutex::new(Downloads::new(args.quiet, args.json));
     let imbed = Imbed::new(session).with_weights_hashed(true).with_fetch(move |session, request| {
         let mut downloads = downloads.lock().unwrap_or_else(PoisonError::into_inner);
         session.fetch(request, FetchScope::Everything, &mut *downloads)
     });
-    Ok(with_file_tables(imbed.context()))
+    let context = match &args.on.cluster {
+        Some(scheduler) => cluster::connect(&imbed, scheduler, &args.on).await?,
+        None => imbed.context(),
+    };
+    Ok(with_file_tables(context))
 }
 
 /// Why a statement cannot be run, with what this program can do about it.
@@ -203,12 +212,13 @@ async fn run_statement(
         let batch = batch.map_err(|e| cause(&e)).fatal()?;
         if copies {
             ran.written = Some(ran.written.unwrap_or(0) + results::count(&batch));
+            ran.failed += results::failed(&batch) as usize;
         } else if !printer.take(&batch).fatal()? {
             break;
         }
     }
     progress.finish();
     printer.finish().fatal()?;
-    ran.failed = failed_rows(plan.as_ref());
+    ran.failed += failed_rows(plan.as_ref());
     Ok(ran)
 }

@@ -23,11 +23,13 @@ mod webp;
 
 use std::panic::AssertUnwindSafe;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Format, Image, Limits, Orientation, format::describe, sniff};
 use crate::{Error, ErrorKind, Result, options::Icc};
 
 /// How to decode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecodeOptions {
     /// What a file may ask for.
     pub limits: Limits,

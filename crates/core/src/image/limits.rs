@@ -1,11 +1,13 @@
 //! What a file may ask for before its pixels are allocated.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, ErrorKind, Result};
 
 /// Bounds on one image, checked against its header before any pixel is allocated.
 ///
 /// A few hundred bytes can claim a picture of many gigabytes. The defaults let every honest photograph through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Width times height. Default 178 956 970, where PIL warns of a decompression bomb (half a gigabyte as RGB).
     pub max_pixels: u64,

@@ -43,7 +43,8 @@ pub enum Mode {
 }
 
 /// The type of one sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SampleType {
     /// 8 bits.
     U8,

@@ -24,7 +24,7 @@ use crate::models::Model;
 pub(crate) struct EmbedCall {
     pub(crate) model: Arc<Model>,
     /// Where the images come from, and what is done to them first.
-    pub(super) input: Fused,
+    pub(crate) input: Fused,
     /// Calls before this one that give the same vectors: the first of them.
     pub(crate) same_as: Option<usize>,
 }
@@ -71,7 +71,7 @@ impl EmbedExec {
     }
 
     /// The columns of the input that the output has.
-    pub(super) fn kept(&self) -> &[usize] {
+    pub(crate) fn kept(&self) -> &[usize] {
         &self.kept
     }
 
@@ -88,6 +88,11 @@ impl EmbedExec {
     /// The fields of the vectors.
     fn vectors(&self) -> Vec<FieldRef> {
         self.schema().fields()[self.kept.len()..].to_vec()
+    }
+
+    /// The calls of `embed_image`, in the order of their columns.
+    pub(crate) fn calls(&self) -> &[EmbedCall] {
+        &self.calls
     }
 }
 

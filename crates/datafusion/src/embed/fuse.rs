@@ -28,13 +28,13 @@ use crate::{
 
 /// Images and what is done to them before the model's own preprocessing.
 #[derive(Debug, Clone)]
-pub(super) struct Fused {
+pub(crate) struct Fused {
     /// What is read.
-    pub(super) image: Arc<dyn PhysicalExpr>,
-    pub(super) field: FieldRef,
-    pub(super) source: Source,
+    pub(crate) image: Arc<dyn PhysicalExpr>,
+    pub(crate) field: FieldRef,
+    pub(crate) source: Source,
     /// What is done then.
-    pub(super) steps: Option<Arc<Steps>>,
+    pub(crate) steps: Option<Arc<Steps>>,
 }
 
 /// What one function does, seen from the model downwards.
@@ -79,6 +79,13 @@ impl Fused {
         steps.reverse();
         let steps = policy.map(|on_error| Arc::new(Steps { decode, then: steps, on_error }));
         Ok(Self { image: base, field, source, steps })
+    }
+
+    /// `image`, which is a column of a plan with `schema`, with `steps` that were fused elsewhere.
+    pub(crate) fn again(image: Arc<dyn PhysicalExpr>, schema: &Schema, steps: Option<Steps>) -> PlanResult<Self> {
+        let field = image.return_field(schema)?;
+        let source = Source::of(&field).map_err(wrap)?;
+        Ok(Self { image, field, source, steps: steps.map(Arc::new) })
     }
 }
 

@@ -15,7 +15,7 @@ use datafusion::{
 };
 
 use super::{EmbedExec, columns, exec::EmbedCall, fuse::Fused, limit};
-use crate::{error::wrap, functions::EmbedImage};
+use crate::{bound, error::wrap, functions::EmbedImage};
 
 /// Replaces DataFusion's node for asynchronous calls, which gathers 8192 rows before it works on any, by one that streams.
 #[derive(Debug)]
@@ -53,11 +53,18 @@ impl EmbedRule {
 
     fn call(&self, func: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<Option<EmbedCall>> {
         let Some(func) = func.downcast_ref::<ScalarFunctionExpr>() else { return Ok(None) };
-        let Some((_, function)) = self.functions.iter().find(|(udf, _)| udf == func.fun()) else { return Ok(None) };
-        let scalars: Vec<Option<&ScalarValue>> =
-            func.args().iter().map(|arg| arg.downcast_ref::<Literal>().map(Literal::value)).collect();
         let Some(image) = func.args().first() else { return Ok(None) };
-        let model = function.model(&scalars).map_err(wrap)?;
+        let model = match self.functions.iter().find(|(udf, _)| udf == func.fun()) {
+            Some((_, function)) => {
+                let scalars: Vec<Option<&ScalarValue>> =
+                    func.args().iter().map(|arg| arg.downcast_ref::<Literal>().map(Literal::value)).collect();
+                function.model(&scalars).map_err(wrap)?
+            }
+            None => match bound::model(func.fun()) {
+                Some(model) => model,
+                None => return Ok(None),
+            },
+        };
         let input = Fused::new(image, schema, model.on_error)?;
         Ok(Some(EmbedCall { model, input, same_as: None }))
     }

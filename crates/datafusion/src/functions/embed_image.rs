@@ -28,6 +28,7 @@ use imbed_core::{
 };
 
 use crate::{
+    context::default_models,
     embed::{Failures, Source, embed},
     error::wrap,
     function::{Parameter, check_count, documentation, named},
@@ -60,6 +61,8 @@ const LEADING: [Parameter; 4] = [
 
 pub(crate) struct EmbedImage {
     models: Arc<Models>,
+    /// The model that all calls mean, whatever their arguments after the image: where that was decided elsewhere.
+    bound: Option<Arc<Model>>,
     parameters: Vec<Parameter>,
     signature: Signature,
     documentation: Documentation,
@@ -76,17 +79,31 @@ impl EmbedImage {
             signature: named(Signature::variadic_any(Volatility::Volatile), parameters.iter().map(|p| p.name)),
             documentation: documentation(NAME, SUMMARY, &documented, EXAMPLE),
             models,
+            bound: None,
             parameters,
         }
     }
 
+    /// The function whose calls mean `model`.
+    pub(crate) fn bound(model: Arc<Model>) -> Self {
+        Self { bound: Some(model), ..Self::new(default_models()) }
+    }
+
     /// As DataFusion registers it.
     pub(crate) fn udf(models: Arc<Models>) -> ScalarUDF {
-        AsyncScalarUDF::new(Arc::new(Self::new(models))).into_scalar_udf()
+        Self::new(models).into_udf()
+    }
+
+    /// This function as DataFusion registers it.
+    pub(crate) fn into_udf(self) -> ScalarUDF {
+        AsyncScalarUDF::new(Arc::new(self)).into_scalar_udf()
     }
 
     /// The model that a call with these constants means.
     pub(crate) fn model(&self, scalars: &[Option<&ScalarValue>]) -> Result<Arc<Model>> {
+        if let Some(model) = &self.bound {
+            return Ok(Arc::clone(model));
+        }
         let literals = Literals::new(NAME, &self.parameters, scalars.iter().copied());
         let mut single = Vec::new();
         for parameter in &self.parameters[LEADING.len()..] {
@@ -96,6 +113,22 @@ impl EmbedImage {
         }
         let json = literals.text("options")?;
         self.models.resolve(&request(literals.text("provider")?, literals.text("model")?, json.as_deref(), single)?)
+    }
+}
+
+impl EmbedImage {
+    /// The names of the arguments that a call with these constants gives, those in `options` too.
+    pub(crate) fn arguments(&self, scalars: &[Option<&ScalarValue>]) -> Result<Vec<String>> {
+        let given = |value: &Option<&ScalarValue>| value.is_none_or(|value| !value.is_null());
+        let mut names: Vec<String> =
+            self.parameters.iter().zip(scalars).filter(|(_, v)| given(v)).map(|(p, _)| p.name.to_owned()).collect();
+        let literals = Literals::new(NAME, &self.parameters, scalars.iter().copied());
+        if let Some(json) = literals.text("options")?
+            && let Ok(serde_json::Value::Object(object)) = serde_json::from_str(&json)
+        {
+            names.extend(object.into_iter().map(|(name, _)| name));
+        }
+        Ok(names)
     }
 }
 
@@ -160,10 +193,14 @@ impl std::fmt::Debug for EmbedImage {
     }
 }
 
-// Two are the same if they would decide for the same model: if they share what decides.
+// Two are the same if they would decide for the same model: if they share what decides, or if it is decided.
 impl PartialEq for EmbedImage {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.models, &other.models)
+        match (&self.bound, &other.bound) {
+            (Some(a), Some(b)) => a.is_same(b),
+            (None, None) => Arc::ptr_eq(&self.models, &other.models),
+            _ => false,
+        }
     }
 }
 
@@ -171,6 +208,9 @@ impl Eq for EmbedImage {}
 
 impl Hash for EmbedImage {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.models).hash(state);
+        match &self.bound {
+            Some(model) => model.key.hash(state),
+            None => Arc::as_ptr(&self.models).hash(state),
+        }
     }
 }

@@ -17,7 +17,7 @@ use super::{
     Column,
     listing::Entry,
     place::Remote,
-    read::{Failures, HEAD, assemble},
+    read::{HEAD, Reading, assemble},
 };
 use crate::{
     error::wrap,
@@ -34,12 +34,12 @@ pub(super) async fn batch(
     schema: SchemaRef,
     place: Arc<Remote>,
     store: Arc<dyn ObjectStore>,
-    failures: Failures,
+    reading: Reading,
 ) -> PlanResult<RecordBatch> {
     let mut images: Option<Vec<Option<Bytes>>> = None;
     let mut formats = Vec::new();
     if wanted.contains(&Column::Image) {
-        let requests = entries.iter().map(|entry| image(&place, &store, entry, &failures)).collect();
+        let requests = entries.iter().map(|entry| image(&place, &store, entry, &reading)).collect();
         let fetched = all(requests).await.map_err(wrap)?;
         formats = fetched.iter().map(|image| image.as_deref().and_then(sniff)).collect();
         images = Some(fetched);
@@ -59,11 +59,11 @@ async fn image(
     place: &Remote,
     store: &Arc<dyn ObjectStore>,
     entry: &Entry,
-    failures: &Failures,
+    reading: &Reading,
 ) -> Result<Option<Bytes>> {
     match whole(place, store, entry).await {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) => failures.take(error),
+        Err(error) => reading.take(error),
     }
 }
 

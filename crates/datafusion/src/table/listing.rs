@@ -50,6 +50,16 @@ pub(super) struct GroupSize {
     pub(super) bytes: u64,
 }
 
+impl GroupSize {
+    /// `entries` in groups of at most this size.
+    pub(super) fn groups(self, entries: Vec<Entry>) -> Vec<Vec<Entry>> {
+        let mut group = Group::default();
+        let mut groups: Vec<Vec<Entry>> = entries.into_iter().filter_map(|entry| group.push(entry, self)).collect();
+        groups.extend((!group.entries.is_empty()).then_some(group.entries));
+        groups
+    }
+}
+
 /// Walks through `place` on this machine and hands each group of files that `sieve` lets through to `take`, until it wants no more
 /// of either.
 pub(super) fn list(place: &str, mut sieve: Sieve, mut take: impl FnMut(Vec<Entry>) -> bool) -> Result<()> {

@@ -11,7 +11,7 @@ use crate::stores::{Service, is_url};
 
 /// A folder, a pattern or one file.
 #[derive(Debug, Clone)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Local(String),
     Remote(Remote),
 }
@@ -19,12 +19,27 @@ pub(super) enum Place {
 impl Place {
     /// An error if there is no such place on this machine. What a store holds is not asked yet.
     pub(super) fn new(text: &str) -> Result<Self> {
+        let place = Self::elsewhere(text)?;
+        if let Self::Local(text) = &place {
+            drop(files::images(text)?);
+        }
+        Ok(place)
+    }
+
+    /// A place that another process means, which may see files that this one does not.
+    pub(crate) fn elsewhere(text: &str) -> Result<Self> {
         if is_url(text) {
             return Remote::new(text).map(Self::Remote);
         }
-        let text = text.strip_prefix("file://").unwrap_or(text);
-        drop(files::images(text)?);
-        Ok(Self::Local(text.to_owned()))
+        Ok(Self::Local(text.strip_prefix("file://").unwrap_or(text).to_owned()))
+    }
+
+    /// The place as it is reached from the folder `base`.
+    pub(super) fn from(&self, base: Option<&str>) -> Self {
+        match self {
+            Self::Local(text) => Self::Local(absolute(base, text)),
+            Self::Remote(_) => self.clone(),
+        }
     }
 }
 
@@ -37,9 +52,17 @@ impl fmt::Display for Place {
     }
 }
 
+/// `path` from `base`, unless it is absolute.
+pub(super) fn absolute(base: Option<&str>, path: &str) -> String {
+    match base {
+        Some(base) => std::path::Path::new(base).join(path).to_string_lossy().into_owned(),
+        None => path.to_owned(),
+    }
+}
+
 /// A place in a store. Keys are taken as they stand there, except that a web server's are encoded as its addresses are.
 #[derive(Debug, Clone)]
-pub(super) struct Remote {
+pub(crate) struct Remote {
     text: String,
     pub(super) store: ObjectStoreUrl,
     pub(super) service: Service,

@@ -17,8 +17,8 @@ use super::{SCHEMA, exec::ImagesExec, filter, place::Place};
 /// The images that one place means.
 #[derive(Debug, Clone)]
 pub(crate) struct ImagesTable {
-    pub(super) place: Place,
-    pub(super) on_error: OnError,
+    pub(crate) place: Place,
+    pub(crate) on_error: OnError,
 }
 
 impl ImagesTable {

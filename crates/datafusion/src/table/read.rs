@@ -15,6 +15,7 @@ use imbed_engine::files;
 use super::{
     Column,
     listing::{Entry, columns},
+    place::absolute,
 };
 use crate::error::wrap;
 
@@ -26,17 +27,17 @@ pub(super) fn batch(
     entries: &[Entry],
     wanted: &[Column],
     schema: SchemaRef,
-    failures: &Failures,
+    reading: &Reading,
 ) -> PlanResult<RecordBatch> {
     let images = if wanted.contains(&Column::Image) {
-        Some(entries.iter().map(|entry| image(entry, failures)).collect::<Result<Vec<_>>>().map_err(wrap)?)
+        Some(entries.iter().map(|entry| image(entry, reading)).collect::<Result<Vec<_>>>().map_err(wrap)?)
     } else {
         None
     };
     let formats: Vec<Option<Format>> = match &images {
         _ if !wanted.contains(&Column::Format) => Vec::new(),
         Some(images) => images.iter().map(|image| image.as_deref().and_then(sniff)).collect(),
-        None => entries.iter().map(|entry| head(&entry.path).as_deref().and_then(sniff)).collect(),
+        None => entries.iter().map(|entry| head(&reading.path(entry)).as_deref().and_then(sniff)).collect(),
     };
     assemble(entries, wanted, schema, images.as_deref(), &formats)
 }
@@ -68,22 +69,29 @@ pub(super) fn assemble<B: AsRef<[u8]>>(
     Ok(RecordBatch::try_new_with_options(schema, arrays, &options)?)
 }
 
-fn image(entry: &Entry, failures: &Failures) -> Result<Option<Vec<u8>>> {
-    match files::read(&entry.path, &Limits::default()) {
+fn image(entry: &Entry, reading: &Reading) -> Result<Option<Vec<u8>>> {
+    match files::read(&reading.path(entry), &Limits::default()) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) => failures.take(error.context(&entry.path)),
+        Err(error) => reading.take(error.context(&entry.path)),
     }
 }
 
-/// What becomes of images that cannot be read.
+/// How images are read, and what becomes of those that cannot be.
 #[derive(Debug, Clone)]
-pub(super) struct Failures {
+pub(super) struct Reading {
     pub(super) on_error: OnError,
+    /// The folder that relative paths start from, if it is not this process's.
+    pub(super) base: Option<Arc<str>>,
     /// How many are null for it.
     pub(super) count: Count,
 }
 
-impl Failures {
+impl Reading {
+    /// Where a file of this machine is read.
+    fn path(&self, entry: &Entry) -> String {
+        absolute(self.base.as_deref(), &entry.path)
+    }
+
     /// A null in the place of an image, or the error if it stops the query.
     pub(super) fn take<T>(&self, error: Error) -> Result<Option<T>> {
         match self.on_error {

@@ -27,13 +27,25 @@ pub(super) struct Staged {
 
 impl Staging {
     /// Lets a plan that copies to this machine write into a folder of its own, from which [`Staged::commit`] moves its files.
-    pub(super) fn redirect(&self, plan: &mut LogicalPlan) -> Result<Option<Staged>> {
+    ///
+    /// On a `cluster`, a folder is written in parts that are whole or not there, and stays the plan's target.
+    pub(super) fn redirect(&self, plan: &mut LogicalPlan, cluster: bool) -> Result<Option<Staged>> {
         let LogicalPlan::Copy(copy) = plan else { return Ok(None) };
         if copy.output_url.contains("://") {
             return Ok(None);
         }
+        if cluster {
+            // Executors have working folders of their own.
+            let end = if copy.output_url.ends_with('/') { "/" } else { "" };
+            let target = std::path::absolute(&copy.output_url).map_err(|e| Error::io(&copy.output_url, e))?;
+            copy.output_url = format!("{}{end}", target.display().to_string().trim_end_matches('/'));
+        }
         let target = PathBuf::from(&copy.output_url);
         let many = copy.output_url.ends_with('/') || !copy.partition_by.is_empty() || target.extension().is_none();
+        if cluster && many {
+            copy.output_url = format!("{}/", copy.output_url.trim_end_matches('/'));
+            return Ok(None);
+        }
         let parent = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if !parent.is_dir() {
             return Err(Error::new(

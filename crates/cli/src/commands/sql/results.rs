@@ -120,6 +120,12 @@ pub(super) fn count(batch: &RecordBatch) -> u64 {
     counts.map_or(0, |counts| counts.iter().flatten().sum())
 }
 
+/// The number of rows that failed, where parts were written by a cluster.
+pub(super) fn failed(batch: &RecordBatch) -> u64 {
+    let counts = batch.column_by_name("failed").and_then(|column| column.as_primitive_opt::<UInt64Type>());
+    counts.map_or(0, |counts| counts.iter().flatten().sum())
+}
+
 /// One value, short enough for a table: of vectors the first numbers, of bytes and images their size.
 fn cell(field: &Field, column: &dyn Array, row: usize) -> Result<String> {
     // A column of the type Null has no mask.

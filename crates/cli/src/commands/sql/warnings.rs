@@ -16,7 +16,7 @@ use tracing::{
 use crate::progress::Progress;
 
 /// Prints warnings from here on, above what `progress` shows.
-pub(super) fn print(progress: Arc<Progress>) -> Result<()> {
+pub(in crate::commands) fn print(progress: Arc<Progress>) -> Result<()> {
     tracing::subscriber::set_global_default(Warnings(progress))
         .map_err(|e| Error::new(ErrorKind::Internal, format!("warnings cannot be printed: {e}")).source(e))
 }

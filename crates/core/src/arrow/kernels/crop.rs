@@ -1,10 +1,12 @@
 //! A rectangle of each image.
 
+use serde::{Deserialize, Serialize};
+
 use super::rows::{ImageRows, map};
 use crate::{Result, arrow::ImageColumn, options::OnError};
 
 /// A rectangle in pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CropBox {
     /// The first column.
     pub x: u32,

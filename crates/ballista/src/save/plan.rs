@@ -1,0 +1,144 @@
+//! Writing parts, as a physical plan has it: one file for each partition of the input.
+
+use std::{fmt, sync::Arc};
+
+use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
+use datafusion::{
+    common::{internal_datafusion_err, internal_err, tree_node::TreeNodeRecursion},
+    error::{DataFusionError, Result},
+    execution::TaskContext,
+    physical_expr::{EquivalenceProperties, PhysicalExpr},
+    physical_plan::{
+        DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+        SendableRecordBatchStream,
+        execution_plan::{Boundedness, EmissionType},
+        stream::RecordBatchStreamAdapter,
+    },
+};
+use futures::{StreamExt, stream};
+
+use super::{Parts, SUMMARY, write::write};
+
+/// Which parts of the whole the partitions of the input are.
+#[derive(Debug, Clone)]
+enum Numbers {
+    /// The input is the whole.
+    Own,
+    /// The input was cut, and nobody has said yet how.
+    Unknown,
+    Given(Arc<[usize]>),
+}
+
+#[derive(Debug)]
+pub(crate) struct SavePartsExec {
+    input: Arc<dyn ExecutionPlan>,
+    parts: Parts,
+    numbers: Numbers,
+    properties: Arc<PlanProperties>,
+}
+
+impl SavePartsExec {
+    pub(crate) fn new(input: Arc<dyn ExecutionPlan>, parts: Parts) -> Self {
+        Self::with_numbers(input, parts, Numbers::Own)
+    }
+
+    fn with_numbers(input: Arc<dyn ExecutionPlan>, parts: Parts, numbers: Numbers) -> Self {
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(Arc::clone(&SUMMARY)),
+            Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
+            EmissionType::Final,
+            Boundedness::Bounded,
+        );
+        Self { input, parts, numbers, properties: Arc::new(properties) }
+    }
+
+    /// The same, where partition `i` of the input is part `numbers[i]` of the whole.
+    pub(crate) fn numbered(&self, numbers: &[usize]) -> Self {
+        Self::with_numbers(Arc::clone(&self.input), self.parts.clone(), Numbers::Given(numbers.into()))
+    }
+
+    /// What is sent of it, without its input.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(&self.parts).map_err(|e| internal_datafusion_err!("{e}"))
+    }
+
+    pub(crate) fn decode(bytes: &[u8], inputs: &[Arc<dyn ExecutionPlan>]) -> Result<Self> {
+        let [input] = inputs else { return internal_err!("parts are written of one table, not {}", inputs.len()) };
+        let parts = serde_json::from_slice(bytes).map_err(|e| internal_datafusion_err!("{e}"))?;
+        Ok(Self::with_numbers(Arc::clone(input), parts, Numbers::Unknown))
+    }
+
+    /// The number of `partition` in the whole.
+    fn number(&self, partition: usize) -> Result<usize> {
+        match &self.numbers {
+            Numbers::Own => Ok(partition),
+            Numbers::Given(numbers) if numbers.len() > partition => Ok(numbers[partition]),
+            Numbers::Given(_) | Numbers::Unknown => {
+                internal_err!("nobody said which part of {} partition {partition} is", self.parts.shown())
+            }
+        }
+    }
+}
+
+impl DisplayAs for SavePartsExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SavePartsExec: {}", self.parts.shown())
+    }
+}
+
+impl ExecutionPlan for SavePartsExec {
+    fn name(&self) -> &'static str {
+        "SavePartsExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(Self::with_numbers(children.swap_remove(0), self.parts.clone(), self.numbers.clone())))
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let number = self.number(partition)?;
+        let parts = self.parts.clone();
+        let input = self.input.execute(partition, Arc::clone(&context))?;
+        let written = async move {
+            let written = write(&parts, number, input, &context.runtime_env()).await?;
+            // A part without rows has no file.
+            Ok(written.map(|written| (written, parts.shown_part(number))))
+        };
+        let rows = stream::once(written).filter_map(|written: Result<_>| async move {
+            match written {
+                Ok(None) => None,
+                Ok(Some((written, path))) => {
+                    let number = |n: u64| Arc::new(UInt64Array::from(vec![n])) as ArrayRef;
+                    let columns = vec![
+                        number(written.rows),
+                        number(written.failed),
+                        number(written.bytes),
+                        Arc::new(StringArray::from(vec![path])) as ArrayRef,
+                    ];
+                    Some(RecordBatch::try_new(Arc::clone(&SUMMARY), columns).map_err(DataFusionError::from))
+                }
+                Err(error) => Some(Err(error)),
+            }
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&SUMMARY), rows)))
+    }
+}

@@ -1,0 +1,285 @@
+//! `imbed embed --cluster`: a plan on the cluster, from tables or images to a folder of Parquet files.
+
+use std::time::{Duration, Instant};
+
+use arrow_array::{RecordBatch, cast::AsArray, types::UInt64Type};
+use arrow_schema::{DataType, Schema};
+use datafusion::{
+    logical_expr::{Expr, ident, lit},
+    prelude::{DataFrame, ParquetReadOptions, SessionContext},
+};
+use futures::StreamExt;
+use imbed::core::{
+    Error, ErrorKind, FetchScope, ImageEmbedderDescriptor, Result, Session,
+    arrow::{BytesColumn, ImageColumn},
+    session::Request,
+};
+use imbed_ballista::{Parts, save_parts};
+use imbed_datafusion::{ImageContext, Imbed, cause};
+use serde_json::json;
+
+use super::{connect, runtime};
+use crate::{
+    args::EmbedArgs,
+    commands::{embed, print, print_json, sql},
+    download::Downloads,
+    exit::{Blame, Failure, Outcome, Success},
+    interrupt, show,
+};
+
+/// The column that says which rows came without an image; it is counted and not written.
+const NO_IMAGE: &str = "imbed: no image";
+
+pub(in crate::commands) fn run(args: &EmbedArgs) -> Outcome {
+    check_flags(args).usage()?;
+    let parts = args.output.output.as_deref().map(folder).transpose().usage()?;
+    let session = embed::session(args)?;
+    let request = embed::request(args);
+    let mut downloads = Downloads::new(args.messages.quiet, args.messages.json);
+    session.fetch(&request, FetchScope::Everything, &mut downloads).fetched()?;
+    let descriptor = session.resolve(&request).usage()?.descriptor;
+    interrupt::listen().fatal()?;
+    let runtime = runtime().fatal()?;
+    let work = work(args, session, &request, parts, descriptor.as_ref());
+    let outcome = runtime.block_on(sql::until_interrupted(work));
+    sql::stop(runtime);
+    outcome
+}
+
+async fn work(
+    args: &EmbedArgs,
+    session: Session,
+    request: &Request,
+    parts: Option<Parts>,
+    descriptor: &dyn ImageEmbedderDescriptor,
+) -> Outcome {
+    let start = Instant::now();
+    let imbed = Imbed::new(session).with_weights_hashed(true);
+    let scheduler = args.on.cluster.as_deref().unwrap_or_default();
+    let context = connect(&imbed, scheduler, &args.on).await?;
+    let source = source(&context, &args.inputs).await.usage()?;
+    let table = embedded(args, source, |image| imbed.embed(image, request)).usage()?;
+    let Some(parts) = parts else {
+        return explain(table).await;
+    };
+    let parts = parts.with_no_image(NO_IMAGE);
+    if args.messages.explain {
+        return explain(save_parts(table, parts)).await;
+    }
+    parts.make_room(&context.runtime_env(), args.output.overwrite).await.usage()?;
+    let mut written = Written::default();
+    let mut batches = save_parts(table, parts.clone()).execute_stream().await.map_err(|e| cause(&e)).usage()?;
+    while let Some(batch) = batches.next().await {
+        written.take(&batch.map_err(|e| cause(&e)).fatal()?);
+    }
+    parts.tidy().fatal()?;
+    written.files.sort();
+    report(args, &parts, &written, descriptor, start.elapsed())
+}
+
+/// Refuses what a cluster does not do.
+fn check_flags(args: &EmbedArgs) -> Result<()> {
+    let image = &args.image;
+    let refused = [
+        ("--errors-column", args.failures.errors_column.is_some(), "executors print the reasons with --on-error log"),
+        ("--format", args.output.format.is_some(), "the parts are Parquet files"),
+        ("--threads", args.resources.threads.is_some(), "each executor uses the cores that it has"),
+        ("--max-pixels", image.max_pixels.is_some(), "the usual limits hold"),
+        ("--max-side", image.max_side.is_some(), "the usual limits hold"),
+        ("--max-bytes", image.max_bytes.is_some(), "the usual limits hold"),
+        ("--max-alloc", image.max_alloc.is_some(), "the usual limits hold"),
+        ("--allow-truncated", image.allow_truncated, "a file that ends early is an error there"),
+    ];
+    let Some((flag, _, why)) = refused.into_iter().find(|(_, given, _)| *given) else { return Ok(()) };
+    Err(Error::new(ErrorKind::BadOption, format!("{flag} and --cluster do not go together")).hint(why))
+}
+
+/// Where the parts go.
+fn folder(output: &str) -> Result<Parts> {
+    let is_file =
+        !output.ends_with('/') && [".parquet", ".arrow", ".jsonl", ".npy"].iter().any(|e| output.ends_with(e));
+    if output == "-" || is_file {
+        let what = format!("-o {output}: a cluster writes a folder of Parquet files, not one file");
+        return Err(Error::new(ErrorKind::BadInput, what).hint("name a folder, such as -o embeddings/"));
+    }
+    Parts::new(output)
+}
+
+/// The rows, and what is known of their images.
+struct Source {
+    table: DataFrame,
+    /// They are files, listed with their paths, and not rows of tables.
+    files: bool,
+}
+
+/// What `inputs` mean: tables, or places with images.
+async fn source(context: &SessionContext, inputs: &[String]) -> Result<Source> {
+    let is_table = |input: &&String| [".parquet", ".pq"].iter().any(|e| input.ends_with(e));
+    let tables: Vec<String> = inputs.iter().filter(is_table).cloned().collect();
+    if tables.len() == inputs.len() {
+        let options = ParquetReadOptions { file_extension: "", ..ParquetReadOptions::default() };
+        let table = context.read_parquet(tables, options).await.map_err(|e| cause(&e))?;
+        return Ok(Source { table, files: false });
+    }
+    let other = inputs.iter().find(|input| {
+        let ends = |e: &&str| input.ends_with(*e);
+        [".txt", ".list", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".arrow", ".feather"].iter().any(|e| ends(&e))
+    });
+    if let Some(input) = other.or_else(|| inputs.iter().find(|input| *input == "-")) {
+        return Err(Error::new(ErrorKind::BadInput, format!("{input}: a cluster reads Parquet tables and images"))
+            .hint("make a Parquet table of it first"));
+    }
+    if !tables.is_empty() {
+        return Err(Error::new(ErrorKind::BadInput, "tables and images are mixed")
+            .hint("embed them one after the other, into two folders"));
+    }
+    let mut all: Option<DataFrame> = None;
+    for input in inputs {
+        let images = context.read_images(input).await.map_err(|e| cause(&e))?;
+        all = Some(match all {
+            Some(before) => before.union(images).map_err(|e| cause(&e))?,
+            None => images,
+        });
+    }
+    let table = all.ok_or_else(|| Error::new(ErrorKind::BadInput, "there is no input"))?;
+    Ok(Source { table, files: true })
+}
+
+/// The table that is written: the key, the other columns, the vectors, and which rows had no image.
+fn embedded(
+    args: &EmbedArgs,
+    Source { table, files }: Source,
+    embed: impl Fn(Expr) -> datafusion::error::Result<Expr>,
+) -> Result<DataFrame> {
+    let schema = table.schema().inner().clone();
+    let column = if files { "image".to_owned() } else { image_column(&schema, args.input.column.as_deref())? };
+    let mut carried: Vec<&str> = if files {
+        vec!["path"]
+    } else {
+        schema.fields().iter().map(|field| field.name().as_str()).filter(|name| *name != column).collect()
+    };
+    if args.input.keep_image {
+        carried.push(&column);
+    }
+    if let Some(key) = args.input.key.as_deref() {
+        let place = carried.iter().position(|name| *name == key).ok_or_else(|| {
+            Error::new(ErrorKind::BadInput, format!("there is no column '{key}' to be the key"))
+                .hint(format!("there are {}", carried.join(", ")))
+        })?;
+        carried[..=place].rotate_right(1);
+    }
+    let output = args.output.output_column.as_str();
+    if carried.contains(&output) {
+        return Err(Error::new(ErrorKind::BadInput, format!("there is a column '{output}' already"))
+            .hint("choose another name with --output-column=NAME"));
+    }
+    let failed = |e: datafusion::error::DataFusionError| cause(&e);
+    let vectors = embed(ident(column.as_str())).map_err(failed)?.alias(output);
+    // A file of a folder is an image: if it cannot be read, that is a failure.
+    let none = if files { lit(false) } else { ident(column.as_str()).is_null() };
+    let columns = carried.into_iter().map(ident).chain([vectors, none.alias(NO_IMAGE)]);
+    let table = match args.input.limit {
+        Some(limit) => table.limit(0, Some(usize::try_from(limit).unwrap_or(usize::MAX))).map_err(failed)?,
+        None => table,
+    };
+    table.select(columns.collect::<Vec<_>>()).map_err(failed)
+}
+
+/// The column called `asked`, or else the only one that holds images, or else the one called `image`.
+fn image_column(schema: &Schema, asked: Option<&str>) -> Result<String> {
+    let names = || schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(", ");
+    if let Some(asked) = asked {
+        return match schema.field_with_name(asked) {
+            Ok(field) => Ok(field.name().clone()),
+            Err(_) => Err(Error::new(ErrorKind::BadInput, format!("there is no column '{asked}'"))
+                .hint(format!("there are {}", names()))),
+        };
+    }
+    let holds = |field: &&arrow_schema::FieldRef| {
+        BytesColumn::accepts(field.data_type()) || ImageColumn::accepts(field) || is_bytes_and_path(field.data_type())
+    };
+    let candidates: Vec<_> = schema.fields().iter().filter(holds).collect();
+    match candidates.as_slice() {
+        [only] => Ok(only.name().clone()),
+        _ if schema.field_with_name("image").is_ok() => Ok("image".to_owned()),
+        _ => Err(Error::new(ErrorKind::BadInput, "which column holds the images is not clear")
+            .hint(format!("say so with --column NAME; there are {}", names()))),
+    }
+}
+
+/// Whether this is how Hugging Face `datasets` stores images.
+fn is_bytes_and_path(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Struct(fields) if fields.find("bytes").is_some() && fields.find("path").is_some())
+}
+
+async fn explain(table: DataFrame) -> Outcome {
+    let batches = async { table.explain(false, false)?.collect().await }.await.map_err(|e| cause(&e)).usage()?;
+    for batch in &batches {
+        let Some(plans) = batch.columns().last().and_then(|column| column.as_string_opt::<i32>()) else { continue };
+        for plan in plans.iter().flatten() {
+            print(&format!("{plan}\n")).fatal()?;
+        }
+    }
+    Ok(Success::Whole)
+}
+
+/// What the executors say that they wrote.
+#[derive(Debug, Default)]
+struct Written {
+    rows: u64,
+    failed: u64,
+    /// Path and bytes of each part.
+    files: Vec<(String, u64)>,
+}
+
+impl Written {
+    fn take(&mut self, batch: &RecordBatch) {
+        let number = |name: &str| batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<UInt64Type>());
+        let paths = batch.column_by_name("path").and_then(|c| c.as_string_opt::<i32>());
+        let (Some(rows), Some(failed), Some(bytes), Some(paths)) =
+            (number("count"), number("failed"), number("bytes"), paths)
+        else {
+            return;
+        };
+        for row in 0..batch.num_rows() {
+            self.rows += rows.value(row);
+            self.failed += failed.value(row);
+            self.files.push((paths.value(row).to_owned(), bytes.value(row)));
+        }
+    }
+}
+
+fn report(
+    args: &EmbedArgs,
+    parts: &Parts,
+    written: &Written,
+    descriptor: &dyn ImageEmbedderDescriptor,
+    elapsed: Duration,
+) -> Result<Success, Failure> {
+    if args.messages.json {
+        let outputs: Vec<_> = written.files.iter().map(|(path, n)| json!({ "path": path, "bytes": n })).collect();
+        print_json(&json!({
+            "rows": written.rows,
+            "failed": written.failed,
+            "seconds": elapsed.as_secs_f64(),
+            "provider": descriptor.provider(),
+            "model": descriptor.model(),
+            "dimensions": descriptor.dimensions().size,
+            "outputs": outputs,
+        }))
+        .fatal()?;
+    } else if !args.messages.quiet {
+        let bytes = written.files.iter().map(|(_, bytes)| bytes).sum();
+        let failed =
+            if written.failed > 0 { format!(", {} failed", show::thousands(written.failed)) } else { String::new() };
+        eprintln!(
+            "{}{failed}: {}, {} in {} of {}",
+            show::count(written.rows, "row"),
+            show::time(elapsed),
+            show::bytes(bytes),
+            show::count(written.files.len() as u64, "part"),
+            parts.shown(),
+        );
+    }
+    Ok(if written.failed > 0 { Success::WithFailedRows } else { Success::Whole })
+}

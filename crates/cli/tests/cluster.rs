@@ -1,0 +1,243 @@
+//! `imbed cluster`, and `--cluster`: the same results on many processes as on one.
+
+#![cfg(feature = "cluster")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use arrow_array::{Array, RecordBatch, cast::AsArray, types::Float32Type};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+/// The folder of the project's example images, by its absolute name.
+fn examples() -> String {
+    fs::canonicalize(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/images")).unwrap().display().to_string()
+}
+
+/// The program, unmoved by the environment of whoever runs the tests.
+fn imbed(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_imbed"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("IMBED_") || name.starts_with("HF_")) {
+        command.env_remove(name);
+    }
+    command.env("HF_HUB_OFFLINE", "1").current_dir(folder).args(args);
+    command
+}
+
+fn run(folder: &Path, args: &[&str], code: i32) -> Output {
+    let output = imbed(folder, args).output().unwrap();
+    assert_eq!(output.status.code(), Some(code), "{args:?}\n{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// A process of the cluster, ended with its owner.
+struct Process(Child);
+
+impl Process {
+    /// Starts it and waits for its first line.
+    fn start(folder: &Path, args: &[&str]) -> (Self, String) {
+        let mut child = imbed(folder, args).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        (Self(child), line.trim().to_owned())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A scheduler and two executors on distinct folders.
+struct Cluster {
+    folder: tempfile::TempDir,
+    address: String,
+    _processes: Vec<Process>,
+}
+
+impl Cluster {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // The scheduler and the executors know nothing of the client's folder.
+        let elsewhere = folder.path().join("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        let args = ["cluster", "scheduler", "--bind", "127.0.0.1:0", "--executor-timeout", "6"];
+        let (scheduler, line) = Process::start(&elsewhere, &args);
+        let address = line.strip_prefix("imbed cluster scheduler: listening on ").unwrap().to_owned();
+        let mut processes = vec![scheduler];
+        for name in ["one", "two"] {
+            let dir = folder.path().join(name);
+            let (dir, slots) = (dir.to_str().unwrap(), if name == "one" { "1" } else { "2" });
+            let args =
+                ["cluster", "executor", "--scheduler", &address, "--gpus", "0", "--work-dir", dir, "--task-slots"];
+            let (executor, line) = Process::start(&elsewhere, &[&args[..], &[slots]].concat());
+            assert!(line.starts_with("imbed cluster executor: ready on 127.0.0.1:"), "{line}");
+            processes.push(executor);
+        }
+        let address = format!("df://{address}");
+        Self { folder, address, _processes: processes }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// The lines of `output`, sorted.
+fn lines(output: &Output) -> Vec<String> {
+    let mut lines: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+/// The rows of all Parquet files in `folder`, by their path, and the schema's metadata of the vectors.
+fn vectors(batches: &[RecordBatch]) -> BTreeMap<String, Vec<f32>> {
+    let mut found = BTreeMap::new();
+    for batch in batches {
+        let paths = batch.column_by_name("path").unwrap().as_string::<i32>();
+        let vectors = batch.column_by_name("embedding").unwrap().as_fixed_size_list();
+        for row in (0..batch.num_rows()).filter(|row| vectors.is_valid(*row)) {
+            let vector = vectors.value(row).as_primitive::<Float32Type>().values().to_vec();
+            assert!(found.insert(paths.value(row).to_owned(), vector).is_none(), "{} twice", paths.value(row));
+        }
+    }
+    found
+}
+
+fn read(file: &Path) -> Vec<RecordBatch> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(file).unwrap()).unwrap().build().unwrap();
+    reader.map(Result::unwrap).collect()
+}
+
+fn read_folder(folder: &Path) -> Vec<RecordBatch> {
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    files.iter().flat_map(|file| read(file)).collect()
+}
+
+#[test]
+fn queries_and_embeddings_are_those_of_one_process() {
+    let cluster = Cluster::start();
+    let examples = examples();
+    for query in [
+        format!("SELECT path, embed_image(image) AS e FROM images('{examples}')"),
+        format!(
+            "SELECT path, size, image_width(decode_image(image)) AS w, embed_image(resize_image(decode_image(image, mode \
+             => 'RGB'), 64, 64), normalize => true) AS e FROM images('{examples}/*.jpg') WHERE size > 1000"
+        ),
+        format!("SELECT format, count(*) AS n, sum(size) AS bytes FROM images('{examples}') GROUP BY format"),
+    ] {
+        let here = run(cluster.path(), &["sql", "--json", &query], 0);
+        let there = run(cluster.path(), &["sql", "--json", "--cluster", &cluster.address, &query], 0);
+        assert_eq!(lines(&there), lines(&here), "{query}");
+        assert!(!here.stdout.is_empty());
+    }
+
+    // A folder of images, then the table that came of it.
+    run(cluster.path(), &["embed", &examples, "-o", "here.parquet", "--quiet"], 0);
+    run(cluster.path(), &["embed", &examples, "--cluster", &cluster.address, "-o", "there/", "--quiet"], 0);
+    let (here, there) = (read(&cluster.path().join("here.parquet")), read_folder(&cluster.path().join("there")));
+    assert_eq!(vectors(&there), vectors(&here));
+    assert_eq!(there[0].schema(), here[0].schema(), "the provenance differs");
+
+    let copy = format!("COPY (SELECT path, image FROM images('{examples}')) TO 'images.parquet'");
+    run(cluster.path(), &["sql", &copy, "--quiet"], 0);
+    let args =
+        ["embed", "images.parquet", "--cluster", &cluster.address, "-o", "table/", "--json", "--partitions", "3"];
+    let told = run(cluster.path(), &args, 0);
+    let table = read_folder(&cluster.path().join("table"));
+    assert_eq!(vectors(&table), vectors(&here));
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains(&format!("\"rows\":{}", vectors(&here).len())), "{told}");
+
+    // What is there is not replaced by accident.
+    let refused = run(cluster.path(), &args[..7], 2);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("parts already"));
+    run(cluster.path(), &[&args[..], &["--overwrite"]].concat(), 0);
+
+    let copy = format!(
+        "COPY (SELECT path, embed_image(image) AS embedding FROM images('{examples}')) TO 'copied/' STORED AS PARQUET"
+    );
+    let copied = run(cluster.path(), &["sql", "--cluster", &cluster.address, &copy], 0);
+    assert!(String::from_utf8_lossy(&copied.stderr).contains(" rows written"));
+    assert_eq!(vectors(&read_folder(&cluster.path().join("copied"))), vectors(&here));
+}
+
+#[test]
+fn rows_that_fail_are_counted_and_mistakes_are_told() {
+    let cluster = Cluster::start();
+    fs::create_dir(cluster.path().join("shots")).unwrap();
+    for name in ["fruit-1.jpg", "fruit-2.jpg"] {
+        let source = fs::read_dir(examples()).unwrap().map(|e| e.unwrap().path()).next().unwrap();
+        fs::copy(source, cluster.path().join("shots").join(name)).unwrap();
+    }
+    fs::write(cluster.path().join("shots/broken.png"), b"no image").unwrap();
+    let on = ["--cluster", cluster.address.as_str()];
+    let ignored = [&["embed", "shots", "-o", "out/", "--on-error", "ignore"], &on[..]].concat();
+    let told = run(cluster.path(), &ignored, 1);
+    assert!(String::from_utf8_lossy(&told.stderr).contains("3 rows, 1 failed"), "{told:?}");
+    // Relative paths mean the client's folder and are told as such.
+    let found = vectors(&read_folder(&cluster.path().join("out")));
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["shots/fruit-1.jpg", "shots/fruit-2.jpg"]);
+
+    let raised = run(cluster.path(), &[&["embed", "shots", "-o", "raised/"], &on[..]].concat(), 3);
+    let raised = String::from_utf8_lossy(&raised.stderr).into_owned();
+    assert!(raised.contains("shots/broken.png"), "{raised}");
+    for args in [
+        &["embed", "shots", "-o", "one.parquet"][..],
+        &["embed", "shots", "-o", "x/", "--errors-column"],
+        &["embed", "nowhere", "-o", "x/"],
+        &["embed", "shots", "-o", "x/", "--model", "no/such-model"],
+        &["sql", "SELECT embed_image(image, bach_size => 1) FROM images('shots')"],
+    ] {
+        run(cluster.path(), &[args, &on[..]].concat(), 2);
+    }
+}
+
+#[test]
+fn a_scheduler_that_is_not_there_is_told_in_seconds() {
+    let folder = tempfile::tempdir().unwrap();
+    let on = ["--cluster", "df://127.0.0.1:1"];
+    for args in [&["sql", "SELECT 1"][..], &["embed", &examples(), "-o", "out/"]] {
+        let start = Instant::now();
+        let output = run(folder.path(), &[args, &on[..]].concat(), 3);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains("no scheduler can be reached at 127.0.0.1:1"), "{told}");
+        assert!(told.contains("imbed cluster scheduler --bind"), "{told}");
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
+    let executor = ["cluster", "executor", "--scheduler", "127.0.0.1:1", "--connect-timeout", "1"];
+    run(folder.path(), &executor, 3);
+    let gpus = run(folder.path(), &["cluster", "executor", "--gpus", "1000"], 2);
+    assert!(String::from_utf8_lossy(&gpus.stderr).contains("1000 GPUs"));
+}
+
+#[cfg(unix)]
+#[test]
+fn processes_end_in_good_order_when_they_are_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut scheduler, line) = Process::start(folder.path(), &["cluster", "scheduler", "--bind", "127.0.0.1:0"]);
+    let address = line.rsplit(' ').next().unwrap().to_owned();
+    let args = ["cluster", "executor", "--scheduler", &address, "--gpus", "0"];
+    let (mut executor, _) = Process::start(folder.path(), &args);
+    for process in [&mut executor, &mut scheduler] {
+        let id = process.0.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = process.0.try_wait().unwrap() {
+                break status;
+            }
+            assert!(start.elapsed() < Duration::from_secs(10), "it goes on");
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        assert_eq!(status.code(), Some(0));
+    }
+}
