@@ -139,7 +139,7 @@ impl ExecutionPlan for ImagesExec {
             }
             Place::Remote(place) => {
                 let store = context.runtime_env().object_store(&place.store)?;
-                let place = Arc::new(place.clone());
+                let place = Arc::clone(place);
                 let groups = remote_groups(Arc::clone(&place), Arc::clone(&store), sieve);
                 let fetch = move |group| reader.clone().fetch(group, Arc::clone(&place), Arc::clone(&store));
                 groups.map(fetch).buffered(READERS).boxed()

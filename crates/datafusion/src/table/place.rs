@@ -1,6 +1,6 @@
 //! Where images are looked for: on this machine, or in a store.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use datafusion::execution::object_store::ObjectStoreUrl;
 use imbed_core::{Error, ErrorKind, Result};
@@ -13,14 +13,14 @@ use crate::stores::{Service, is_url};
 #[derive(Debug, Clone)]
 pub(super) enum Place {
     Local(String),
-    Remote(Remote),
+    Remote(Arc<Remote>),
 }
 
 impl Place {
     /// An error if there is no such place on this machine. What a store holds is not asked yet.
     pub(super) fn new(text: &str) -> Result<Self> {
         if is_url(text) {
-            return Remote::new(text).map(Self::Remote);
+            return Ok(Self::Remote(Arc::new(Remote::new(text)?)));
         }
         let text = text.strip_prefix("file://").unwrap_or(text);
         drop(files::images(text)?);

@@ -93,7 +93,7 @@ impl Failures {
                 return Err(error.hint(hint));
             }
             OnError::Log => tracing::warn!("{}: {}", error.kind(), error.message()),
-            _ => {}
+            OnError::Ignore => {}
         }
         self.count.add(1);
         Ok(None)
