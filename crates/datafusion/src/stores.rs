@@ -47,14 +47,13 @@ use crate::error::wrap;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+/// use datafusion::execution::{object_store::ObjectStoreUrl, runtime_env::RuntimeEnvBuilder};
 /// use imbed_datafusion::Stores;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let runtime =
 ///     RuntimeEnvBuilder::new().with_object_store_registry(Arc::new(Stores::from_environment())).build()?;
-/// let bucket = url::Url::parse("s3://photos")?;
-/// assert!(runtime.object_store(&bucket).is_ok());
+/// assert!(runtime.object_store(&ObjectStoreUrl::parse("s3://photos")?).is_ok());
 /// # Ok(())
 /// # }
 /// ```

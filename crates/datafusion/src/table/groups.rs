@@ -40,7 +40,7 @@ pub(super) fn listed(
         }
         Place::Remote(place) => {
             let store = runtime.object_store(&place.store)?;
-            let place = Arc::new(place.clone());
+            let place = Arc::clone(place);
             // It ends with the stream.
             let listing = SpawnedTask::spawn(async move {
                 if let Err(error) = remote::list(&place, store, sieve, &send).await {

@@ -1,6 +1,6 @@
 //! Where images are looked for: on this machine, or in a store.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use datafusion::execution::object_store::ObjectStoreUrl;
 use imbed_core::{Error, ErrorKind, Result};
@@ -13,7 +13,7 @@ use crate::stores::{Service, is_url};
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
     Local(String),
-    Remote(Remote),
+    Remote(Arc<Remote>),
 }
 
 impl Place {
@@ -29,7 +29,7 @@ impl Place {
     /// A place that another process means, which may see files that this one does not.
     pub(crate) fn elsewhere(text: &str) -> Result<Self> {
         if is_url(text) {
-            return Remote::new(text).map(Self::Remote);
+            return Ok(Self::Remote(Arc::new(Remote::new(text)?)));
         }
         Ok(Self::Local(text.strip_prefix("file://").unwrap_or(text).to_owned()))
     }

@@ -101,7 +101,7 @@ impl Reading {
                 return Err(error.hint(hint));
             }
             OnError::Log => tracing::warn!("{}: {}", error.kind(), error.message()),
-            _ => {}
+            OnError::Ignore => {}
         }
         self.count.add(1);
         Ok(None)

@@ -52,7 +52,7 @@ impl Reader {
             Place::Local(_) => Ok(groups.map(move |group| self.clone().read(group)).buffered(READERS).boxed()),
             Place::Remote(place) => {
                 let store = runtime.object_store(&place.store)?;
-                let place = Arc::new(place.clone());
+                let place = Arc::clone(place);
                 let fetch = move |group| self.clone().fetch(group, Arc::clone(&place), Arc::clone(&store));
                 Ok(groups.map(fetch).buffered(READERS).boxed())
             }

@@ -55,12 +55,12 @@ pub(super) async fn list(
 /// The images that `place` means.
 async fn images(place: &Remote, store: Arc<dyn ObjectStore>) -> Result<BoxStream<'_, Result<Entry, Error>>, Error> {
     match &place.meaning {
-        Meaning::Folder(prefix) => Ok(below(place, store, prefix.clone())),
-        Meaning::Pattern { literal, .. } => Ok(below(place, store, literal.clone())),
+        Meaning::Folder(prefix) => Ok(below(place, &store, prefix.clone())),
+        Meaning::Pattern { literal, .. } => Ok(below(place, &store, literal.clone())),
         Meaning::Object(path) => one(place, &store, path).await,
         Meaning::Either(path) => match store.head(path).await {
             Ok(meta) => Ok(once(entry(place, &meta))),
-            Err(object_store::Error::NotFound { .. }) => Ok(below(place, store, format!("{path}/"))),
+            Err(object_store::Error::NotFound { .. }) => Ok(below(place, &store, format!("{path}/"))),
             Err(error) => Err(from_store(&place.address(path), &error)),
         },
     }
@@ -91,7 +91,7 @@ fn once<'a>(entry: Entry) -> BoxStream<'a, Result<Entry, Error>> {
 }
 
 /// The images whose keys begin with `literal`.
-fn below(place: &Remote, store: Arc<dyn ObjectStore>, literal: String) -> BoxStream<'_, Result<Entry, Error>> {
+fn below<'a>(place: &'a Remote, store: &Arc<dyn ObjectStore>, literal: String) -> BoxStream<'a, Result<Entry, Error>> {
     let folder = folder_of(&literal);
     let prefix = match Path::parse(folder) {
         Ok(prefix) => Some(prefix).filter(|prefix| !prefix.as_ref().is_empty()),
