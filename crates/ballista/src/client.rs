@@ -24,6 +24,7 @@ use crate::{
     cancel::Cancelled,
     codec::LogicalCodec,
     executor::{host_and_port, reach},
+    globs::spelled_out,
     save::{Parts, save},
     session::config,
 };
@@ -83,7 +84,8 @@ struct Remote {
 
 impl Remote {
     async fn send(&self, plan: &LogicalPlan, session: &dyn Session) -> PlanResult<Arc<dyn ExecutionPlan>> {
-        let plan = self.cluster.create_physical_plan(plan, session).await?;
+        let plan = spelled_out(plan, session).await?;
+        let plan = self.cluster.create_physical_plan(&plan, session).await?;
         Ok(Cancelled::wrap(plan, &self.scheduler))
     }
 }

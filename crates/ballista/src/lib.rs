@@ -17,6 +17,7 @@ mod cancel;
 mod client;
 mod codec;
 mod executor;
+mod globs;
 mod numbering;
 mod planner;
 #[cfg(test)]

@@ -15,7 +15,7 @@ use imbed::core::{
     session::Request,
 };
 use imbed_ballista::{Parts, save_parts};
-use imbed_datafusion::{ImageContext, Imbed, cause};
+use imbed_datafusion::{ImageContext, Imbed, cause, is_url, store_table};
 use serde_json::json;
 
 use super::{connect, runtime};
@@ -117,9 +117,17 @@ async fn source(context: &SessionContext, inputs: &[String]) -> Result<Source> {
     let is_table = |input: &&String| [".parquet", ".pq"].iter().any(|e| input.ends_with(e));
     let tables: Vec<String> = inputs.iter().filter(is_table).cloned().collect();
     if tables.len() == inputs.len() {
-        let options = ParquetReadOptions { file_extension: "", ..ParquetReadOptions::default() };
-        let table = context.read_parquet(tables, options).await.map_err(|e| cause(&e))?;
-        return Ok(Source { table, files: false });
+        let (stored, local): (Vec<String>, Vec<String>) = tables.into_iter().partition(|table| is_url(table));
+        let mut all = Vec::new();
+        if !local.is_empty() {
+            let options = ParquetReadOptions { file_extension: "", ..ParquetReadOptions::default() };
+            all.push(context.read_parquet(local, options).await.map_err(|e| cause(&e))?);
+        }
+        for url in stored {
+            let table = store_table(context, &url).await.map_err(|e| cause(&e))?;
+            all.push(context.read_table(table).map_err(|e| cause(&e))?);
+        }
+        return Ok(Source { table: union(all)?, files: false });
     }
     let other = inputs.iter().find(|input| {
         let ends = |e: &&str| input.ends_with(*e);
@@ -133,16 +141,18 @@ async fn source(context: &SessionContext, inputs: &[String]) -> Result<Source> {
         return Err(Error::new(ErrorKind::BadInput, "tables and images are mixed")
             .hint("embed them one after the other, into two folders"));
     }
-    let mut all: Option<DataFrame> = None;
+    let mut all = Vec::new();
     for input in inputs {
-        let images = context.read_images(input).await.map_err(|e| cause(&e))?;
-        all = Some(match all {
-            Some(before) => before.union(images).map_err(|e| cause(&e))?,
-            None => images,
-        });
+        all.push(context.read_images(input).await.map_err(|e| cause(&e))?);
     }
-    let table = all.ok_or_else(|| Error::new(ErrorKind::BadInput, "there is no input"))?;
-    Ok(Source { table, files: true })
+    Ok(Source { table: union(all)?, files: true })
+}
+
+/// The rows of all `tables`.
+fn union(tables: Vec<DataFrame>) -> Result<DataFrame> {
+    let mut tables = tables.into_iter();
+    let first = tables.next().ok_or_else(|| Error::new(ErrorKind::BadInput, "there is no input"))?;
+    tables.try_fold(first, DataFrame::union).map_err(|e| cause(&e))
 }
 
 /// The table that is written: the key, the other columns, the vectors, and which rows had no image.
