@@ -65,7 +65,7 @@ fn alone(engine: &Engine, photos: &str) -> Result<usize> {
     let paths: Vec<String> = files::images(photos)?.collect::<Result<_>>()?;
     let chunks: Vec<Result<Chunk>> = paths.chunks(ROWS).map(chunk).collect();
     let mut rows = 0;
-    for chunk in engine.embed_stream(chunks.into_iter())? {
+    for chunk in engine.embed_stream(chunks)? {
         rows += chunk?.embeddings.len();
     }
     Ok(rows)

@@ -25,7 +25,7 @@ use crate::{
     embed::{BindRule, EmbedRule, ScanRule, SpreadRule},
     error::wrap,
     functions::{self, EmbedImage},
-    models::Models,
+    models::{Fetch, Models},
     named::fill_named_arguments,
     table::{self, ImagesFunction, ImagesTable},
 };
@@ -61,7 +61,7 @@ pub(crate) fn default_models() -> Arc<Models> {
 #[derive(Clone)]
 pub struct Imbed {
     session: Session,
-    fetch: Option<Arc<dyn Fn(&Session, &Request) -> Result<()> + Send + Sync>>,
+    fetch: Option<Arc<Fetch>>,
     hash_weights: bool,
     stores: Arc<Stores>,
     spread: bool,
@@ -221,7 +221,9 @@ impl ImageContext for SessionContext {
             .build()?
             .parse_statements()?
             .into();
-        statements.iter_mut().for_each(|statement| fill_named_arguments(statement, &state));
+        for statement in &mut statements {
+            fill_named_arguments(statement, &state);
+        }
         Ok(statements)
     }
 

@@ -122,13 +122,13 @@ impl Running<'_> {
     pub(crate) fn on_error(&self) -> Result<OnError> {
         Ok(self.literals.parsed("on_error")?.unwrap_or_default())
     }
+}
 
-    /// Tells of rows that failed, where that was asked for.
-    pub(crate) fn report(&self, errors: &RowErrors, on_error: OnError) {
-        if on_error == OnError::Log {
-            for (row, error) in errors {
-                tracing::warn!("row {row} of a batch: {}: {}", error.kind(), error.message());
-            }
+/// Tells of rows that failed, where that was asked for.
+pub(crate) fn report(errors: &RowErrors, on_error: OnError) {
+    if on_error == OnError::Log {
+        for (row, error) in errors {
+            tracing::warn!("row {row} of a batch: {}: {}", error.kind(), error.message());
         }
     }
 }

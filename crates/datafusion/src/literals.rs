@@ -1,6 +1,6 @@
 //! The arguments of a call that are constants, by name.
 
-use std::str::FromStr;
+use std::{fmt::Display, str::FromStr};
 
 use datafusion::scalar::ScalarValue;
 use imbed_core::{Error, ErrorKind, Result};
@@ -31,7 +31,7 @@ impl<'a> Literals<'a> {
         match value {
             None => Ok(None),
             Some(None) => Err(self
-                .wrong(name, "must be a constant, the same for all rows".to_owned())
+                .wrong(name, "must be a constant, the same for all rows")
                 .hint("write the value itself, such as 'RGB' or 288, and not a column")),
             Some(Some(value)) => Ok((!value.is_null()).then_some(*value)),
         }
@@ -77,10 +77,10 @@ impl<'a> Literals<'a> {
 
     /// What `value` gives, or an error if there is nothing.
     pub(crate) fn required<T>(&self, name: &str, value: Option<T>) -> Result<T> {
-        value.ok_or_else(|| self.wrong(name, "is missing or NULL".to_owned()))
+        value.ok_or_else(|| self.wrong(name, "is missing or NULL"))
     }
 
-    pub(crate) fn wrong(&self, name: &str, why: String) -> Error {
+    pub(crate) fn wrong(&self, name: &str, why: impl Display) -> Error {
         Error::new(ErrorKind::BadOption, format!("the argument {name} of {} {why}", self.function))
     }
 

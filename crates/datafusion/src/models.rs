@@ -17,7 +17,7 @@ use imbed_engine::Engine;
 use crate::error::copy;
 
 /// Brings a model's files to this machine.
-type Fetch = dyn Fn(&Session, &Request) -> Result<()> + Send + Sync;
+pub(crate) type Fetch = dyn Fn(&Session, &Request) -> Result<()> + Send + Sync;
 
 /// What decides which model `embed_image` means, and what was decided so far.
 pub(crate) struct Models {

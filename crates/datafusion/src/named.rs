@@ -48,7 +48,7 @@ fn fill_call(function: &mut Function, state: &SessionState) {
     else {
         return;
     };
-    let named: Vec<String> = list.args.iter().filter_map(|arg| argument_name(arg)).collect();
+    let named: Vec<String> = list.args.iter().filter_map(argument_name).collect();
     let positional = list.args.len() - named.len();
     let place = |name: &String| parameters.iter().position(|p| p.eq_ignore_ascii_case(name));
     let Some(last) = named.iter().filter_map(place).max() else { return };
@@ -65,8 +65,9 @@ fn fill_call(function: &mut Function, state: &SessionState) {
 
 fn argument_name(argument: &FunctionArg) -> Option<String> {
     match argument {
-        FunctionArg::Named { name, .. } => Some(name.value.clone()),
-        FunctionArg::ExprNamed { name: Expr::Identifier(name), .. } => Some(name.value.clone()),
+        FunctionArg::Named { name, .. } | FunctionArg::ExprNamed { name: Expr::Identifier(name), .. } => {
+            Some(name.value.clone())
+        }
         FunctionArg::ExprNamed { .. } | FunctionArg::Unnamed(_) => None,
     }
 }

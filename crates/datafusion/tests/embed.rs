@@ -9,7 +9,7 @@ use arrow_schema::{DataType, Field, Schema};
 use datafusion::{
     datasource::MemTable,
     execution::SessionStateBuilder,
-    prelude::{SessionConfig, SessionContext, col},
+    prelude::{ParquetReadOptions, SessionConfig, SessionContext, col},
 };
 use imbed_core::{
     ErrorKind, Registry, Session,
@@ -36,7 +36,7 @@ fn table(context: &SessionContext, n: usize, partitions: usize, nulls: &[usize],
         part.chunks(7)
             .map(|rows| {
                 let ids: ArrayRef = Arc::new(rows.iter().map(|i| Some(*i as i64)).collect::<Int64Array>());
-                let images: ArrayRef = Arc::new(BinaryArray::from_iter(rows.iter().map(|i| file(*i))));
+                let images: ArrayRef = Arc::new(rows.iter().map(|i| file(*i)).collect::<BinaryArray>());
                 RecordBatch::try_new(Arc::clone(&schema), vec![ids, images]).unwrap()
             })
             .collect()
@@ -324,7 +324,7 @@ async fn metadata_survive_a_parquet_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("out.parquet");
     rows(&context, &format!("COPY (SELECT id, embed_image(image) AS embedding FROM t) TO {}", quoted(&file))).await;
-    context.register_parquet("out", file.to_str().unwrap(), Default::default()).await.unwrap();
+    context.register_parquet("out", file.to_str().unwrap(), ParquetReadOptions::default()).await.unwrap();
     let batch = rows(&context, "SELECT embedding FROM out WHERE id = 3").await;
     assert_eq!(vectors(batch.column(0)), [Some(vector(3))]);
     assert_eq!(batch.column(0).data_type(), &embedding_type(4));
@@ -341,12 +341,12 @@ async fn large_rows_are_read_a_few_at_a_time() {
     let noise = |i: u64| -> Vec<u8> {
         (0..1u64 << 20).map(|k| ((k ^ (i << 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
     };
-    let images: ArrayRef = Arc::new(BinaryArray::from_iter((0..40).map(|i| Some(noise(i)))));
+    let images: ArrayRef = Arc::new((0..40).map(|i| Some(noise(i))).collect::<BinaryArray>());
     let batch = RecordBatch::try_new(Arc::clone(&schema), vec![images]).unwrap();
     let mut writer = parquet::arrow::ArrowWriter::try_new(std::fs::File::create(&file).unwrap(), schema, None).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
-    context.register_parquet("large", file.to_str().unwrap(), Default::default()).await.unwrap();
+    context.register_parquet("large", file.to_str().unwrap(), ParquetReadOptions::default()).await.unwrap();
     let query = "SELECT embed_image(image, on_error => 'ignore') FROM large";
     let plan = explain(&context, query).await;
     let reads = plan.split("reads ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
@@ -369,7 +369,7 @@ async fn a_scan_that_is_embedded_has_few_partitions_and_gives_every_row() {
     let config = SessionConfig::new().with_target_partitions(6);
     let state = SessionStateBuilder::new_from_existing(context.state()).with_config(config).build();
     let context = SessionContext::new_with_state(state);
-    context.register_parquet("parts", folder.path().to_str().unwrap(), Default::default()).await.unwrap();
+    context.register_parquet("parts", folder.path().to_str().unwrap(), ParquetReadOptions::default()).await.unwrap();
     let plan = explain(&context, "SELECT id FROM parts").await;
     assert!(plan.contains("6 groups"), "{plan}");
     let query = "SELECT id, embed_image(image) FROM parts WHERE id <> 7 ORDER BY id";

@@ -15,7 +15,7 @@ use datafusion::{datasource::MemTable, prelude::SessionContext};
 use imbed_core::{
     ErrorKind,
     arrow::{ImageColumn, ImageType, Provenance, embedding_field},
-    image::{EncodeFormat, Filter, Image, Mode, SampleType, Samples, decode, encode},
+    image::{DecodeOptions, EncodeFormat, Filter, Image, Mode, SampleType, Samples, decode, encode},
     options::Alpha,
 };
 use proptest::prelude::*;
@@ -44,7 +44,7 @@ fn pictures() -> Vec<Option<Image>> {
 
 fn files() -> ArrayRef {
     let files = pictures().into_iter().map(|image| image.map(|image| encode(&image, EncodeFormat::Png).unwrap()));
-    Arc::new(BinaryArray::from_iter(files))
+    Arc::new(files.collect::<BinaryArray>())
 }
 
 fn register(context: &SessionContext, columns: Vec<(Field, ArrayRef)>) {
@@ -157,8 +157,12 @@ async fn boxes_may_be_columns() {
 async fn encoded_images_can_be_decoded_again() {
     let context = with_files();
     let batch = rows(&context, "SELECT encode_image(decode_image(image), 'png') FROM t ORDER BY id").await;
-    let again: Vec<_> =
-        batch.column(0).as_binary::<i64>().iter().map(|f| f.map(|f| decode(f, &Default::default()).unwrap())).collect();
+    let again: Vec<_> = batch
+        .column(0)
+        .as_binary::<i64>()
+        .iter()
+        .map(|f| f.map(|f| decode(f, &DecodeOptions::default()).unwrap()))
+        .collect();
     assert_eq!(again, each(eight_bits));
     for (call, kind, message) in [
         ("encode_image(decode_image(image), 'jpeg')", ErrorKind::Unsupported, "JPEG does not hold"),

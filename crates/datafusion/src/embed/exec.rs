@@ -104,25 +104,19 @@ impl DisplayAs for EmbedExec {
             let schema = self.schema();
             let name = schema.field(first + i).name();
             let separator = if i > 0 { "; " } else { "" };
-            match call.same_as {
-                Some(same) => write!(f, "{separator}{name} = {}", schema.field(first + same).name())?,
-                None => {
-                    let descriptor = &call.model.descriptor;
-                    write!(f, "{separator}{name} = {} of {}", descriptor.model(), call.input.image)?;
-                    if let Some(steps) = &call.input.steps {
-                        let decoded = (call.input.source != Source::Decoded).then(|| "decode".to_owned());
-                        let steps = decoded.into_iter().chain(steps.then.iter().map(ToString::to_string));
-                        write!(f, " fused with [{}]", steps.collect::<Vec<_>>().join(", "))?;
-                    }
-                    write!(
-                        f,
-                        ", provider {}, {} numbers, on_error {}",
-                        descriptor.provider(),
-                        descriptor.dimensions().size,
-                        call.model.on_error
-                    )?;
-                }
+            if let Some(same) = call.same_as {
+                write!(f, "{separator}{name} = {}", schema.field(first + same).name())?;
+                continue;
             }
+            let descriptor = &call.model.descriptor;
+            write!(f, "{separator}{name} = {} of {}", descriptor.model(), call.input.image)?;
+            if let Some(steps) = &call.input.steps {
+                let decoded = (call.input.source != Source::Decoded).then(|| "decode".to_owned());
+                let steps = decoded.into_iter().chain(steps.then.iter().map(ToString::to_string));
+                write!(f, " fused with [{}]", steps.collect::<Vec<_>>().join(", "))?;
+            }
+            let (provider, size) = (descriptor.provider(), descriptor.dimensions().size);
+            write!(f, ", provider {provider}, {size} numbers, on_error {}", call.model.on_error)?;
         }
         let Bounds { rows, .. } = Bounds::of(self.input.as_ref());
         write!(f, "; reads {rows} rows at once")

@@ -89,8 +89,11 @@ impl Fused {
     }
 }
 
+/// What a function does to the images of its first argument, what a row does that fails, and that argument.
+type Linked = (Link, OnError, Arc<dyn PhysicalExpr>);
+
 /// What `expr` does to the images of its first argument, what a row does that fails, and that argument.
-fn link(expr: &Arc<dyn PhysicalExpr>) -> Result<Option<(Link, OnError, Arc<dyn PhysicalExpr>)>> {
+fn link(expr: &Arc<dyn PhysicalExpr>) -> Result<Option<Linked>> {
     let Some(call) = expr.downcast_ref::<ScalarFunctionExpr>() else { return Ok(None) };
     let Some(below) = call.args().first() else { return Ok(None) };
     let link = if let Some(literals) = literals::<DecodeImage>(call) {

@@ -5,7 +5,7 @@ use arrow_schema::Field;
 use imbed_core::{Result, arrow::kernels, image::Mode, options::Alpha};
 
 use crate::{
-    function::{Function, ON_ERROR, Parameter, Planned, Running},
+    function::{Function, ON_ERROR, Parameter, Planned, Running, report},
     images::{self, Known},
     literals::Literals,
 };
@@ -57,7 +57,7 @@ impl Function for ConvertImage {
         let (Convert { mode, alpha }, on_error) = (Convert::read(&call.literals)?, call.on_error()?);
         let column = call.column(0)?;
         let rows = kernels::convert(images::column(call, 0, &column)?, mode, alpha, on_error)?;
-        call.report(&rows.errors, on_error);
+        report(&rows.errors, on_error);
         images::array(call, &rows.images)
     }
 }

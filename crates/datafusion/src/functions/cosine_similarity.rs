@@ -29,6 +29,8 @@ impl Function for CosineSimilarity {
     }
 
     fn run(call: &Running<'_>) -> Result<ArrayRef> {
+        // The method itself is for one lifetime only.
+        #[allow(clippy::redundant_closure_for_method_calls)]
         vectors::numbers(call, |a, b| a.cosine(b))
     }
 }

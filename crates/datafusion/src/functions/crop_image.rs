@@ -8,7 +8,7 @@ use imbed_core::{
 };
 
 use crate::{
-    function::{Function, ON_ERROR, Parameter, Planned, Running},
+    function::{Function, ON_ERROR, Parameter, Planned, Running, report},
     images::{self, Known},
     literals::Literals,
 };
@@ -68,7 +68,7 @@ impl Function for CropImage {
         let rectangle =
             |row| Some(CropBox { x: side(0, row)?, y: side(1, row)?, width: side(2, row)?, height: side(3, row)? });
         let rows = kernels::crop(images::column(call, 0, &column)?, rectangle, on_error)?;
-        call.report(&rows.errors, on_error);
+        report(&rows.errors, on_error);
         images::array(call, &rows.images)
     }
 }

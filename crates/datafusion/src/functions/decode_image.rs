@@ -10,7 +10,7 @@ use imbed_core::{
 };
 
 use crate::{
-    function::{Function, ON_ERROR, Parameter, Planned, Running},
+    function::{Function, ON_ERROR, Parameter, Planned, Running, report},
     images::{self, BYTES, Known},
     literals::Literals,
 };
@@ -81,7 +81,7 @@ impl Function for DecodeImage {
         let (decode, on_error) = (Decode::read(&call.literals)?, call.on_error()?);
         let column = call.column(0)?;
         let mut rows = kernels::decode(BytesColumn::try_new(&column)?, &decode.options, on_error)?;
-        call.report(&rows.errors, on_error);
+        report(&rows.errors, on_error);
         if let Some(mode) = decode.mode {
             rows.images.iter_mut().flatten().for_each(|image| *image = image.convert(mode, Alpha::Drop));
         }

@@ -7,7 +7,7 @@ use arrow_schema::{DataType, Field};
 use imbed_core::{Result, arrow::kernels, image::EncodeFormat};
 
 use crate::{
-    function::{Function, ON_ERROR, Parameter, Planned, Running},
+    function::{Function, ON_ERROR, Parameter, Planned, Running, report},
     images::{self, Known},
     literals::Literals,
 };
@@ -52,7 +52,7 @@ impl Function for EncodeImage {
         let on_error = call.on_error()?;
         let column = call.column(0)?;
         let rows = kernels::encode(images::column(call, 0, &column)?, format(&call.literals)?, on_error)?;
-        call.report(&rows.errors, on_error);
+        report(&rows.errors, on_error);
         Ok(Arc::new(rows.array))
     }
 }

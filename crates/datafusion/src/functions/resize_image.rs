@@ -5,7 +5,7 @@ use arrow_schema::Field;
 use imbed_core::{Result, arrow::kernels, image::Filter, preprocess::Size};
 
 use crate::{
-    function::{Function, ON_ERROR, Parameter, Planned, Running},
+    function::{Function, ON_ERROR, Parameter, Planned, Running, report},
     images::{self, Known},
     literals::Literals,
 };
@@ -24,7 +24,7 @@ impl Resize {
     pub(crate) fn read(literals: &Literals<'_>) -> Result<Self> {
         let side = |name| -> Result<u32> {
             match literals.required(name, literals.whole(name)?)? {
-                0 => Err(literals.wrong(name, "is 0, and an image has at least one pixel".to_owned())),
+                0 => Err(literals.wrong(name, "is 0, and an image has at least one pixel")),
                 side => Ok(side),
             }
         };
@@ -60,7 +60,7 @@ impl Function for ResizeImage {
         let (Resize { size, filter }, on_error) = (Resize::read(&call.literals)?, call.on_error()?);
         let column = call.column(0)?;
         let rows = kernels::resize(images::column(call, 0, &column)?, size, filter, on_error)?;
-        call.report(&rows.errors, on_error);
+        report(&rows.errors, on_error);
         images::array(call, &rows.images)
     }
 }
