@@ -26,6 +26,7 @@ mod scheduler;
 mod session;
 mod stop;
 mod stores;
+mod told;
 
 pub use client::{Cluster, connect};
 pub use codec::{LogicalCodec, PhysicalCodec};
