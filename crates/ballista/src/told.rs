@@ -3,6 +3,8 @@
 //! Ballista sends an error as its debugging text, in which no kind and no hint can be found again. So the text that it is given holds
 //! both in digits, which stay what they are.
 
+use std::fmt::Write;
+
 use ballista_core::error::BallistaError;
 use datafusion::error::DataFusionError;
 use imbed_core::{Error, ErrorKind};
@@ -51,7 +53,11 @@ pub(crate) fn tell(error: DataFusionError) -> DataFusionError {
         hint: ours.hint_text().map(str::to_owned),
     };
     let Ok(json) = serde_json::to_vec(&told) else { return error };
-    let digits: String = json.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut digits = String::with_capacity(2 * json.len());
+    for byte in json {
+        // Writing to a string does not fail.
+        let _ = write!(digits, "{byte:02x}");
+    }
     let text = format!("{} {START}{digits}{END}", ours.message());
     if ours.is_temporary() {
         DataFusionError::IoError(std::io::Error::other(text))

@@ -119,9 +119,9 @@ impl EmbedImage {
 impl EmbedImage {
     /// The names of the arguments that a call with these constants gives, those in `options` too.
     pub(crate) fn arguments(&self, scalars: &[Option<&ScalarValue>]) -> Result<Vec<String>> {
-        let given = |value: &Option<&ScalarValue>| value.is_none_or(|value| !value.is_null());
+        let given = |value: Option<&ScalarValue>| value.is_none_or(|value| !value.is_null());
         let mut names: Vec<String> =
-            self.parameters.iter().zip(scalars).filter(|(_, v)| given(v)).map(|(p, _)| p.name.to_owned()).collect();
+            self.parameters.iter().zip(scalars).filter(|(_, v)| given(**v)).map(|(p, _)| p.name.to_owned()).collect();
         let literals = Literals::new(NAME, &self.parameters, scalars.iter().copied());
         if let Some(json) = literals.text("options")?
             && let Ok(serde_json::Value::Object(object)) = serde_json::from_str(&json)
