@@ -18,7 +18,7 @@ use datafusion::{
 };
 use datafusion_proto::protobuf::LogicalPlanNode;
 use imbed_core::Result;
-use imbed_datafusion::{Imbed, cause};
+use imbed_datafusion::Imbed;
 
 use crate::{
     cancel::Cancelled,
@@ -26,7 +26,6 @@ use crate::{
     executor::{host_and_port, reach},
     save::{Parts, save},
     session::config,
-    stores::Stores,
 };
 
 /// How long a client waits for the scheduler to be there.
@@ -70,7 +69,6 @@ pub(crate) fn state(imbed: &Imbed, scheduler: &str, partitions: usize) -> Result
     let builder = SessionStateBuilder::new()
         .with_default_features()
         .with_config(config)
-        .with_runtime_env(Stores::runtime_env().map_err(|e| cause(&e))?)
         .with_optimizer_rules(ballista_default_optimizer_rules())
         .with_query_planner(Arc::new(Remote { cluster, scheduler: scheduler.to_owned() }));
     Ok(imbed.install_to_send(builder).build())

@@ -14,9 +14,9 @@ use ballista_executor::{
     execution_engine::DefaultExecutionEngine,
     executor_process::{ExecutorProcessConfig, start_executor_process},
 };
-use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::{SessionStateBuilder, runtime_env::RuntimeEnvBuilder};
 use imbed_core::{Error, ErrorKind, Registry, Result, Session};
-use imbed_datafusion::{Imbed, use_gpus};
+use imbed_datafusion::{Imbed, Stores, use_gpus};
 use imbed_engine::{FixedInventory, GpuInventory, SystemInventory};
 use tokio::{net::TcpStream, time::sleep};
 
@@ -24,7 +24,6 @@ use crate::{
     codec::{LogicalCodec, PhysicalCodec},
     numbering::Numbering,
     session::config,
-    stores::Stores,
 };
 
 /// Results of queries that nobody cleaned up go after a day.
@@ -156,7 +155,9 @@ impl Executor {
             override_execution_engine: Some(Arc::new(Numbering(DefaultExecutionEngine::new()))),
             override_function_registry: Some(Arc::new(BallistaFunctionRegistry::from(&state))),
             override_runtime_producer: Some(Arc::new(move |_| {
-                Stores::runtime().with_temp_file_path(temporary.clone()).build_arc()
+                let stores = Arc::new(Stores::from_environment());
+                let runtime = RuntimeEnvBuilder::new().with_object_store_registry(stores);
+                runtime.with_temp_file_path(temporary.clone()).build_arc()
             })),
             override_config_producer: Some(Arc::new(config)),
             override_logical_codec: Some(Arc::new(LogicalCodec::default())),

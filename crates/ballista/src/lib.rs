@@ -25,7 +25,6 @@ mod save;
 mod scheduler;
 mod session;
 mod stop;
-mod stores;
 mod told;
 
 pub use client::{Cluster, connect};
@@ -34,4 +33,3 @@ pub use executor::{Executor, ExecutorOptions, Gpus};
 pub use save::{Parts, save_parts};
 pub use scheduler::{Scheduler, SchedulerOptions};
 pub use stop::told_to_stop;
-pub use stores::Stores;

@@ -17,7 +17,6 @@ use imbed_datafusion::Imbed;
 use crate::{
     codec::{LogicalCodec, PhysicalCodec},
     planner::Planner,
-    stores::Stores,
 };
 
 /// A file of less than this is not dealt out to several partitions: embedding takes far longer than reading, so it is small.
@@ -49,7 +48,6 @@ pub(crate) fn scheduler_state(config: SessionConfig) -> Result<SessionState> {
     let builder = SessionStateBuilder::new()
         .with_default_features()
         .with_config(fixed(config))
-        .with_runtime_env(Stores::runtime_env()?)
         .with_optimizer_rules(ballista_default_optimizer_rules())
         .with_query_planner(Arc::new(Planner::new(imbed.rules())));
     Ok(imbed.install(builder).build())

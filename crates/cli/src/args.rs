@@ -111,6 +111,9 @@ Tables in a query:
   images('photos/**')    a folder, a pattern or a file: path, size, modified,
                          format, image (the file itself, read only if asked for)
   'out.parquet'          a .parquet, .csv or .json (lines) file, in quotes
+  's3://bucket/x-*.parquet', images('s3://bucket/photos/**')
+                         the same in a bucket: s3://, gs://, az://, https://;
+                         credentials from the environment (AWS_ACCESS_KEY_ID, …)
   t                      what --table t=out.parquet named
 
 Functions beside those of SQL: embed_image, decode_image, convert_image,
@@ -133,7 +136,8 @@ COPY replaces a file that exists; it is written whole or not at all. Several
 statements are separated by semicolons; - reads them from standard input.
 
 Exit codes:
-  0 all well; 2 the query was refused before any work; 3 it failed; 130 stopped
+  0 all well; 1 some rows failed and are null; 2 the query was refused before any
+  work; 3 it failed; 130 stopped
 
 What --json prints: one object per row; numbers of vectors in full, bytes as
 hexadecimal digits.";

@@ -4,6 +4,7 @@
 //! [`sink`] writes what comes back, [`download`], [`progress`] and [`summary`] say how it goes, and [`exit`] is how it ends. No provider is
 //! named here: they come from the registry.
 
+mod address;
 mod args;
 mod commands;
 mod download;

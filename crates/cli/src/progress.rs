@@ -16,6 +16,13 @@ pub(crate) struct Progress {
 impl Progress {
     /// A bar over `total` rows, or a spinner where the number is not known. Drawn only if `wanted` and stderr is a terminal.
     pub(crate) fn new(total: Option<u64>, wanted: bool) -> Self {
+        let progress = Self::still(total, wanted);
+        progress.bar.enable_steady_tick(Duration::from_millis(200));
+        progress
+    }
+
+    /// One that is drawn when it is [set](Self::set), and at no other time.
+    fn still(total: Option<u64>, wanted: bool) -> Self {
         if !wanted || !Term::stderr().is_term() {
             return Self { bar: ProgressBar::hidden() };
         }
@@ -29,12 +36,22 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.with_key("speed", speed).progress_chars("━━─"));
         }
-        bar.enable_steady_tick(Duration::from_millis(200));
         Self { bar }
+    }
+
+    /// A spinner that is not seen before the first [`set`](Self::set), nor between [`finish`](Self::finish) and the next.
+    #[cfg(feature = "sql")]
+    pub(crate) fn unseen(wanted: bool) -> Self {
+        let progress = Self::still(None, wanted);
+        progress.finish();
+        progress
     }
 
     /// `rows` are done, of which `failed` failed.
     pub(crate) fn set(&self, rows: u64, failed: u64) {
+        if self.bar.is_finished() {
+            self.bar.reset();
+        }
         self.bar.set_position(rows);
         if failed > 0 {
             self.bar.set_message(format!("  {}", crate::show::count(failed, "error")));

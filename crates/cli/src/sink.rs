@@ -12,7 +12,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use imbed::core::{Error, ErrorKind, Result};
 
-use crate::args::OutputFormat;
+use crate::{address, args::OutputFormat};
 
 /// Takes batches, in order.
 pub(crate) trait Sink {
@@ -44,6 +44,7 @@ pub(crate) struct Target {
 impl Target {
     /// Decides the format and refuses what could not be written in the end.
     pub(crate) fn new(output: &str, format: Option<OutputFormat>, overwrite: bool) -> Result<Self> {
+        address::refuse_output(output)?;
         let path = PathBuf::from(output);
         let format = if output == "-" {
             if format.is_some_and(|f| f != OutputFormat::Jsonl) {

@@ -28,7 +28,7 @@ use imbed::{
 
 use self::{carry::Carry, chunk::TablePart, files::Paths};
 pub(crate) use self::{carry::describe_columns, table::Table};
-use crate::args::InputArgs;
+use crate::{address, args::InputArgs};
 
 /// The carried column of inputs that are files.
 pub(crate) const PATH_COLUMN: &str = "path";
@@ -183,8 +183,10 @@ fn expand(inputs: &[String], skipped: &mut Skipped) -> Result<Vec<Found>> {
         } else if is_file {
             found.push(Found::Table(Table::open(path)?));
         } else if is_pattern(input) {
+            address::refuse_input(input)?;
             found.extend(pattern(input, skipped)?);
         } else {
+            address::refuse_input(input)?;
             return Err(Error::new(ErrorKind::BadInput, format!("{input}: there is no such file or folder"))
                 .hint("inputs are folders, 'patterns' in quotes, image files, lists of paths and tables; see `imbed embed --help`"));
         }

@@ -10,7 +10,7 @@ use datafusion::{
     common::{config_datafusion_err, plan_err},
     error::Result as PlanResult,
     execution::SessionStateBuilder,
-    logical_expr::{Expr, ScalarUDF},
+    logical_expr::{Expr, LogicalPlan, ScalarUDF},
     physical_optimizer::{PhysicalOptimizerRule, optimizer::PhysicalOptimizer},
     prelude::{DataFrame, SessionConfig, SessionContext},
     sql::{
@@ -21,7 +21,7 @@ use datafusion::{
 use imbed_core::{Result, Session, options::OnError, session::Request};
 
 use crate::{
-    bound,
+    Stores, aliases, bound,
     embed::{BindRule, EmbedRule, ScanRule, SpreadRule},
     error::wrap,
     functions::{self, EmbedImage},
@@ -63,13 +63,15 @@ pub struct Imbed {
     session: Session,
     fetch: Option<Arc<dyn Fn(&Session, &Request) -> Result<()> + Send + Sync>>,
     hash_weights: bool,
+    stores: Arc<Stores>,
     spread: bool,
 }
 
 impl Imbed {
     /// The functions over `session`. Planning a query reads configuration on this machine only.
     pub fn new(session: Session) -> Self {
-        Self { session, fetch: None, hash_weights: false, spread: false }
+        let stores = Arc::new(Stores::from_environment());
+        Self { session, fetch: None, hash_weights: false, stores, spread: false }
     }
 
     /// Lets planning a query call `fetch` for each model that it names, before the model's configuration is read: to download it,
@@ -88,6 +90,13 @@ impl Imbed {
         self
     }
 
+    /// Takes the settings of buckets from `stores` and not from the environment of this process.
+    #[must_use]
+    pub fn with_stores(mut self, stores: Stores) -> Self {
+        self.stores = Arc::new(stores);
+        self
+    }
+
     /// Lets scans below `embed_image` have as many partitions as the session's `target_partitions` says, because each is a task for
     /// some process, instead of the few that one process needs.
     #[must_use]
@@ -96,8 +105,8 @@ impl Imbed {
         self
     }
 
-    /// Adds the functions, the table function `images` and the rules that run `embed_image` to a session that is being built,
-    /// among the rules that the builder has, or DataFusion's own.
+    /// Adds the functions, the table function `images`, [`Stores`] behind those of the runtime, and the rules that run
+    /// `embed_image` to a session that is being built, among the rules that the builder has, or DataFusion's own.
     pub fn install(&self, builder: SessionStateBuilder) -> SessionStateBuilder {
         self.install_with(builder, &self.models())
     }
@@ -120,6 +129,9 @@ impl Imbed {
             // Behind those that decide how a scan is spread, and before the last, which checks the whole.
             rules.insert(rules.len() - 1, scan);
         }
+        let mut runtime = builder.runtime_env().as_deref().cloned().unwrap_or_default();
+        runtime.object_store_registry = Arc::new(self.stores.behind(runtime.object_store_registry));
+        *builder.runtime_env() = Some(Arc::new(runtime));
         builder
     }
 
@@ -170,14 +182,17 @@ pub trait ImageContext {
     /// The images of a folder, a pattern or one file as a table: `path`, `size`, `modified`, `format`, `image`.
     async fn read_images(&self, place: &str) -> PlanResult<DataFrame>;
 
-    /// [`SessionContext::sql`], in which any argument of a function that may be left out can be given by name:
-    /// `embed_image(image, normalize => true)`.
+    /// [`SessionContext::sql`] with two additions: any argument of a function that may be left out can be given by name, as in
+    /// `embed_image(image, normalize => true)`, and `WHERE` knows the names that `SELECT` gives.
     ///
     /// DataFusion itself takes names only for arguments without a gap before them.
     async fn image_sql(&self, query: &str) -> PlanResult<DataFrame>;
 
     /// The statements in `text`, parsed as [`image_sql`](Self::image_sql) does.
     fn image_statements(&self, text: &str) -> PlanResult<Vec<Statement>>;
+
+    /// The plan of one of [`image_statements`](Self::image_statements).
+    async fn image_plan(&self, statement: Statement) -> PlanResult<LogicalPlan>;
 }
 
 #[async_trait]
@@ -191,7 +206,7 @@ impl ImageContext for SessionContext {
         let (Some(statement), None) = (statements.next(), statements.next()) else {
             return plan_err!("image_sql takes one statement; image_statements takes several");
         };
-        let plan = self.state().statement_to_plan(statement).await?;
+        let plan = self.image_plan(statement).await?;
         self.execute_logical_plan(plan).await
     }
 
@@ -209,6 +224,10 @@ impl ImageContext for SessionContext {
         statements.iter_mut().for_each(|statement| fill_named_arguments(statement, &state));
         Ok(statements)
     }
+
+    async fn image_plan(&self, statement: Statement) -> PlanResult<LogicalPlan> {
+        aliases::plan(statement, &self.state()).await
+    }
 }
 
 impl fmt::Debug for Imbed {
@@ -216,6 +235,7 @@ impl fmt::Debug for Imbed {
         f.debug_struct("Imbed")
             .field("session", &self.session)
             .field("hash_weights", &self.hash_weights)
+            .field("stores", &self.stores)
             .finish_non_exhaustive()
     }
 }

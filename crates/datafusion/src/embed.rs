@@ -30,7 +30,7 @@ pub(crate) use source::Source;
 pub(crate) use spread::SpreadRule;
 
 /// The metric that counts rows which failed.
-const FAILED_ROWS: &str = "failed_rows";
+pub(crate) const FAILED_ROWS: &str = "failed_rows";
 
 /// Rows that failed and became null in what has run of `plan`.
 ///
@@ -40,6 +40,13 @@ const FAILED_ROWS: &str = "failed_rows";
 pub fn failed_rows(plan: &dyn ExecutionPlan) -> usize {
     let own = plan.metrics().and_then(|metrics| metrics.sum_by_name(FAILED_ROWS)).map_or(0, |sum| sum.as_usize());
     own + plan.children().into_iter().map(|child| failed_rows(child.as_ref())).sum::<usize>()
+}
+
+/// Rows that have passed through `embed_image` in what has run of `plan`; `None` if it does not call it.
+pub fn embedded_rows(plan: &dyn ExecutionPlan) -> Option<usize> {
+    let own = plan.is::<EmbedExec>().then(|| plan.metrics().and_then(|m| m.output_rows()).unwrap_or(0));
+    let below = plan.children().into_iter().filter_map(|child| embedded_rows(child.as_ref()));
+    own.into_iter().chain(below).reduce(|a, b| a + b)
 }
 
 /// What becomes of rows that fail, and how messages name them.

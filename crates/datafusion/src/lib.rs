@@ -15,6 +15,7 @@
 //! What each function does stands in its documentation, of which [`reference_page`] makes the page `docs/sql-functions.md`.
 //! Errors of ours travel inside DataFusion's; [`cause`] finds them.
 
+mod aliases;
 mod bound;
 mod carried;
 mod context;
@@ -29,15 +30,18 @@ mod models;
 mod named;
 mod pipeline;
 mod reference;
+mod statements;
+mod stores;
 mod table;
 mod travelled;
 mod vectors;
 pub mod wire;
 
 pub use context::{ImageContext, Imbed, config};
-pub use embed::failed_rows;
+pub use embed::{embedded_rows, failed_rows};
 pub use error::cause;
 pub use pipeline::{unload_idle_models, use_gpus};
 pub use reference::reference_page;
+pub use stores::{HeldCopy, Stores, hold_copy, is_url, store_table, with_file_tables};
 
 use reference::is_ours;

@@ -8,34 +8,32 @@ use std::ops::ControlFlow;
 use datafusion::{
     execution::SessionState,
     sql::{
-        parser::{CopyToSource, Statement},
+        parser::Statement,
         sqlparser::ast::{
             Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments, Ident, Value,
-            visit_expressions_mut,
+            VisitorMut,
         },
     },
 };
 
+use crate::statements::visit;
+
 /// Fills the gaps in the calls of all functions whose parameters have names and whose arguments are named.
 pub(crate) fn fill_named_arguments(statement: &mut Statement, state: &SessionState) {
-    let mut fill = |expr: &mut Expr| {
+    visit(statement, &mut Fill(state));
+}
+
+struct Fill<'a>(&'a SessionState);
+
+impl VisitorMut for Fill<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if let Expr::Function(function) = expr {
-            fill_call(function, state);
+            fill_call(function, self.0);
         }
-        ControlFlow::<()>::Continue(())
-    };
-    let _ = match statement {
-        Statement::Statement(statement) => visit_expressions_mut(statement.as_mut(), &mut fill),
-        Statement::Explain(explain) => {
-            fill_named_arguments(&mut explain.statement, state);
-            ControlFlow::Continue(())
-        }
-        Statement::CopyTo(copy) => match &mut copy.source {
-            CopyToSource::Query(query) => visit_expressions_mut(query.as_mut(), &mut fill),
-            CopyToSource::Relation(_) => ControlFlow::Continue(()),
-        },
-        Statement::CreateExternalTable(_) | Statement::Reset(_) => ControlFlow::Continue(()),
-    };
+        ControlFlow::Continue(())
+    }
 }
 
 fn fill_call(function: &mut Function, state: &SessionState) {

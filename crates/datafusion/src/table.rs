@@ -1,11 +1,16 @@
 //! `images('…')`: the image files of a folder or a pattern as a table.
 
 mod exec;
+mod fetch;
 mod filter;
 mod function;
+mod groups;
 mod listing;
+mod place;
 mod provider;
 mod read;
+mod reader;
+mod remote;
 mod spread;
 
 use std::sync::{Arc, LazyLock};
@@ -13,6 +18,7 @@ use std::sync::{Arc, LazyLock};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 pub(crate) use function::{ImagesFunction, NAME, Reference};
+pub(crate) use place::Place;
 pub(crate) use provider::ImagesTable;
 pub(crate) use spread::{ReadImagesExec, SpreadImages};
 
@@ -42,7 +48,7 @@ impl Column {
     /// What it holds, for the reference page.
     const fn summary(self) -> &'static str {
         match self {
-            Self::Path => "the file, as it was reached",
+            Self::Path => "the file, as it was reached, or the address of the object",
             Self::Size => "its bytes; null if it cannot be looked at",
             Self::Modified => "when it was last changed",
             Self::Format => "its media type by its content, such as `image/jpeg`; null if it is no image",

@@ -27,7 +27,7 @@ use crate::{
     embed::{EmbedCall, EmbedExec, Fused},
     error::wrap,
     functions,
-    table::{Column, ImagesTable, ReadImagesExec, SpreadImages},
+    table::{Column, ImagesTable, Place, ReadImagesExec, SpreadImages},
     travelled::Travelling,
 };
 
@@ -89,7 +89,7 @@ pub fn encode_table(table: &dyn TableProvider) -> PlanResult<Option<Vec<u8>>> {
     } else {
         return Ok(None);
     };
-    let table = Table { images: images.place.clone(), on_error: images.on_error, base };
+    let table = Table { images: images.place.to_string(), on_error: images.on_error, base };
     to_json(&table).map(Some).map_err(wrap)
 }
 
@@ -97,7 +97,8 @@ pub fn encode_table(table: &dyn TableProvider) -> PlanResult<Option<Vec<u8>>> {
 /// session's `target_partitions` says.
 pub fn decode_table(bytes: &[u8]) -> PlanResult<Arc<dyn TableProvider>> {
     let Table { images, on_error, base } = from_json(bytes).map_err(wrap)?;
-    Ok(Arc::new(SpreadImages { table: ImagesTable { place: images, on_error }, base }))
+    let table = ImagesTable { place: Place::elsewhere(&images).map_err(wrap)?, on_error };
+    Ok(Arc::new(SpreadImages { table, base }))
 }
 
 /// A plan node of ours.
@@ -105,7 +106,7 @@ pub fn decode_table(bytes: &[u8]) -> PlanResult<Arc<dyn TableProvider>> {
 #[serde(rename_all = "snake_case")]
 enum Node {
     Embed { kept: Vec<usize>, calls: Vec<Call> },
-    ReadImages { columns: Vec<String>, on_error: OnError, base: Option<String> },
+    ReadImages { columns: Vec<String>, table: Table },
 }
 
 /// One call of `embed_image`.
@@ -139,10 +140,10 @@ pub fn encode_node(
         let calls = embed.calls().iter().zip(names).map(call).collect::<PlanResult<_>>()?;
         Node::Embed { kept: embed.kept().to_vec(), calls }
     } else if let Some(read) = node.downcast_ref::<ReadImagesExec>() {
+        let (images, on_error, base) = (read.table.place.to_string(), read.table.on_error, read.base.clone());
         Node::ReadImages {
             columns: read.columns.iter().map(|column| column.name().to_owned()).collect(),
-            on_error: read.on_error,
-            base: read.base.clone(),
+            table: Table { images, on_error, base },
         }
     } else {
         return Ok(None);
@@ -172,13 +173,14 @@ pub fn decode_node(
             }
             Ok(Arc::new(EmbedExec::try_new(decoded.into(), kept.into(), vectors, Arc::clone(input))?))
         }
-        Node::ReadImages { columns, on_error, base } => {
+        Node::ReadImages { columns, table: Table { images, on_error, base } } => {
             let column = |name: &String| {
                 let known = Column::ALL.into_iter().find(|column| column.name() == name);
                 known.ok_or_else(|| internal_datafusion_err!("images(…) has no column '{name}'"))
             };
             let columns = columns.iter().map(column).collect::<PlanResult<_>>()?;
-            Ok(Arc::new(ReadImagesExec::new(Arc::clone(input), columns, on_error, base)))
+            let table = ImagesTable { place: Place::elsewhere(&images).map_err(wrap)?, on_error };
+            Ok(Arc::new(ReadImagesExec::new(Arc::clone(input), columns, table, base)))
         }
     }
 }

@@ -3,7 +3,7 @@
 mod embed;
 mod log;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use datafusion::prelude::SessionContext;
 use imbed::core::{Error, Result};
@@ -15,6 +15,7 @@ use super::{print, sql};
 use crate::{
     args::{ClusterArgs, ClusterCommand, ExecutorArgs, OnCluster, SchedulerArgs},
     exit::{Blame, Failure, Outcome, Success},
+    progress::Progress,
 };
 
 pub(super) use embed::run as embed;
@@ -27,7 +28,7 @@ pub(crate) fn run(args: &ClusterArgs) -> Outcome {
         }
         ClusterCommand::Executor(args) => {
             log::print(args.verbose).fatal()?;
-            sql::warnings::print(false).fatal()?;
+            sql::warnings::print(Arc::new(Progress::unseen(false))).fatal()?;
             on_threads(executor(args))
         }
     }

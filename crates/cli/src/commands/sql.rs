@@ -10,12 +10,14 @@ use std::{
     io::Read,
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
+use arrow_array::RecordBatch;
 use datafusion::{
+    error::DataFusionError,
     logical_expr::LogicalPlan,
-    physical_plan::execute_stream,
+    physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream},
     prelude::{DataFrame, SessionContext},
     sql::parser::Statement,
 };
@@ -24,7 +26,7 @@ use futures::{
     future::{Either, select},
 };
 use imbed::core::{Error, FetchScope, Result, Session};
-use imbed_datafusion::{ImageContext, Imbed, cause, failed_rows};
+use imbed_datafusion::{ImageContext, Imbed, cause, embedded_rows, failed_rows, hold_copy, with_file_tables};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::Notify,
@@ -36,8 +38,13 @@ use crate::{
     args::SqlArgs,
     download::Downloads,
     exit::{Blame, Failure, Outcome, Success},
-    interrupt, show,
+    interrupt,
+    progress::Progress,
+    show,
 };
+
+/// How often the progress is looked at.
+const TICK: Duration = Duration::from_millis(200);
 
 pub(crate) fn run(args: &SqlArgs) -> Outcome {
     let text = query(&args.query).usage()?;
@@ -45,7 +52,10 @@ pub(crate) fn run(args: &SqlArgs) -> Outcome {
     if args.offline {
         session.set_offline(true);
     }
-    warnings::print(args.quiet).fatal()?;
+    let progress = Arc::new(Progress::unseen(!args.quiet));
+    if !args.quiet {
+        warnings::print(Arc::clone(&progress)).fatal()?;
+    }
     interrupt::listen().fatal()?;
     let runtime = Builder::new_multi_thread()
         .enable_all()
@@ -53,7 +63,7 @@ pub(crate) fn run(args: &SqlArgs) -> Outcome {
         .map_err(|e| Error::io("cannot start the query's threads", e))
         .fatal()?;
     let staging = Staging::default();
-    let outcome = runtime.block_on(until_interrupted(statements(args, session, &text, &staging)));
+    let outcome = runtime.block_on(until_interrupted(statements(args, session, &text, &staging, &progress)));
     // What was stopped in the middle cleans up behind itself when its tasks are dropped.
     stop(runtime);
     drop(staging);
@@ -82,10 +92,10 @@ pub(super) async fn until_interrupted(work: impl Future<Output = Outcome>) -> Ou
 }
 
 pub(super) fn stop(runtime: Runtime) {
-    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    runtime.shutdown_timeout(Duration::from_secs(5));
 }
 
-async fn statements(args: &SqlArgs, session: Session, text: &str, staging: &Staging) -> Outcome {
+async fn statements(args: &SqlArgs, session: Session, text: &str, staging: &Staging, progress: &Progress) -> Outcome {
     let mut failed = 0;
     let context = context(args, session).await?;
     for (name, file) in &args.tables {
@@ -95,12 +105,28 @@ async fn statements(args: &SqlArgs, session: Session, text: &str, staging: &Stag
     for statement in statements {
         let copies = matches!(statement, Statement::CopyTo(_));
         let start = Instant::now();
-        let mut plan = context.state().statement_to_plan(statement).await.map_err(|e| cause(&e)).fetched()?;
+        let mut plan = context.image_plan(statement).await.map_err(|e| unplanned(&e)).fetched()?;
         let staged = staging.redirect(&mut plan, args.on.cluster.is_some()).usage()?;
+        // On a cluster others write.
+        let held = match args.on.cluster {
+            Some(_) => None,
+            None => hold_copy(&context, &mut plan).map_err(|e| cause(&e)).usage()?,
+        };
         let table = context.execute_logical_plan(plan).await.map_err(|e| cause(&e)).usage()?;
-        let ran = run_statement(args, &context, table, copies).await?;
+        let ran = match run_statement(args, &context, table, copies, progress).await {
+            Ok(ran) => ran,
+            Err(failure) => {
+                if let Some(held) = held {
+                    held.abort().await;
+                }
+                return Err(failure);
+            }
+        };
         if let Some(staged) = staged {
             staged.commit().fatal()?;
+        }
+        if let Some(held) = held {
+            held.commit().await.fatal()?;
         }
         failed += ran.failed;
         if !args.quiet && (ran.written.is_some() || ran.failed > 0) {
@@ -126,7 +152,20 @@ async fn context(args: &SqlArgs, session: Session) -> Result<SessionContext, Fai
         Some(scheduler) => cluster::connect(&imbed, scheduler, &args.on).await?,
         None => imbed.context(),
     };
-    Ok(context.enable_url_table())
+    Ok(with_file_tables(context))
+}
+
+/// Why a statement cannot be run, with what this program can do about it.
+fn unplanned(error: &DataFusionError) -> Error {
+    let error = cause(error);
+    let missing = error.message().strip_prefix("table '").and_then(|rest| rest.strip_suffix("' not found"));
+    match missing.map(|name| name.rsplit('.').next().unwrap_or(name).to_owned()) {
+        Some(name) => error.hint(format!(
+            "name a file in quotes (FROM 'x.parquet'), images with images('folder'), or give a file this name: \
+             --table {name}=FILE"
+        )),
+        None => error,
+    }
 }
 
 /// What a statement did.
@@ -138,19 +177,38 @@ struct Ran {
     failed: usize,
 }
 
+/// The next batch, and how far the embedding is until it comes.
+async fn watched(
+    batches: &mut SendableRecordBatchStream,
+    plan: &dyn ExecutionPlan,
+    progress: &Progress,
+) -> Option<Result<RecordBatch, DataFusionError>> {
+    loop {
+        match tokio::time::timeout(TICK, batches.next()).await {
+            Ok(batch) => return batch,
+            Err(_) => {
+                if let Some(rows) = embedded_rows(plan) {
+                    progress.set(rows as u64, failed_rows(plan) as u64);
+                }
+            }
+        }
+    }
+}
+
 /// Runs one statement and prints what it gives.
 async fn run_statement(
     args: &SqlArgs,
     context: &SessionContext,
     table: DataFrame,
     copies: bool,
+    progress: &Progress,
 ) -> Result<Ran, Failure> {
     let explains = matches!(table.logical_plan(), LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
     let plan = table.create_physical_plan().await.map_err(|e| cause(&e)).usage()?;
     let mut batches = execute_stream(Arc::clone(&plan), context.task_ctx()).map_err(|e| cause(&e)).usage()?;
     let mut printer = Printer::new(batches.schema(), args, explains);
     let mut ran = Ran::default();
-    while let Some(batch) = batches.next().await {
+    while let Some(batch) = watched(&mut batches, plan.as_ref(), progress).await {
         let batch = batch.map_err(|e| cause(&e)).fatal()?;
         if copies {
             ran.written = Some(ran.written.unwrap_or(0) + results::count(&batch));
@@ -159,6 +217,7 @@ async fn run_statement(
             break;
         }
     }
+    progress.finish();
     printer.finish().fatal()?;
     ran.failed += failed_rows(plan.as_ref());
     Ok(ran)

@@ -118,6 +118,8 @@ fn wrong_usage_is_refused_with_exit_code_2_and_a_next_step() {
         (vec!["shots", "--model", "./none"], "none"),
         (vec!["nowhere"], "there is no such file or folder"),
         (vec!["'*.gif"], "matches no file"),
+        (vec!["s3://bucket/photos/**"], "FROM images('s3://bucket/photos/**')"),
+        (vec!["https://host/x.parquet"], "imbed sql"),
         (vec!["shots", "--column", "image"], "--column"),
         (vec!["shots", "--key", "id"], "there is no column 'id'"),
         (vec!["shots", "--errors-column"], "--on-error log"),

@@ -45,7 +45,7 @@ impl Folder {
     /// The program, to be run in this folder, unmoved by the environment of whoever runs the tests, and off the network.
     pub(crate) fn imbed(&self, args: &[&str]) -> Command {
         let mut command = Command::cargo_bin("imbed").unwrap();
-        let moves = |name: &str| ["IMBED_", "HF_", "HUGGING"].iter().any(|start| name.starts_with(start));
+        let moves = |name: &str| ["IMBED_", "HF_", "HUGGING", "AWS_"].iter().any(|start| name.starts_with(start));
         for (name, _) in std::env::vars().filter(|(name, _)| moves(name)) {
             command.env_remove(name);
         }

@@ -7,6 +7,9 @@ mod hub;
 mod inputs;
 mod inspect;
 mod outputs;
+#[cfg(feature = "sql")]
+#[path = "../../../datafusion/tests/support/s3.rs"]
+mod s3;
 #[path = "../../../hub/tests/support/server.rs"]
 mod server;
 mod similar;

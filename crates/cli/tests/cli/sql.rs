@@ -1,6 +1,9 @@
 //! `imbed sql`: queries in, tables and files out.
 
-use super::fixture::{Embedded, Folder, batch, binary, png, provenance, stderr, stdout, texts, write_parquet};
+use super::{
+    fixture::{Embedded, Folder, batch, binary, png, provenance, stderr, stdout, texts, write_parquet},
+    s3::Server,
+};
 
 #[test]
 fn a_copy_gives_the_file_that_embed_gives() {
@@ -58,6 +61,10 @@ fn tables_are_named_by_option_or_in_quotes_and_statements_follow_each_other() {
                 ORDER BY s DESC LIMIT 1";
     let text = stdout(&folder.imbed(&["sql", "--table", "t=out.parquet", near]).assert().code(0));
     assert!(text.lines().nth(1).unwrap().starts_with("shots/02.png"), "{text}");
+    let pairs = "SELECT a.path, b.path, cosine_similarity(a.embedding, b.embedding) s FROM t a JOIN t b ON a.path < b.path \
+                 WHERE s > -2 ORDER BY s DESC LIMIT 20";
+    let text = stdout(&folder.imbed(&["sql", "--table", "t=out.parquet", pairs]).assert().code(0));
+    assert_eq!(text.lines().count(), 1 + 4 * 3 / 2, "{text}");
     let two = "CREATE TABLE small AS SELECT path FROM 'out.parquet' WHERE path > 'shots/01.png'; SELECT count(*) AS n FROM small";
     let text = stdout(&folder.imbed(&["sql", two]).assert().code(0));
     assert_eq!(text.split_whitespace().collect::<Vec<_>>(), ["n", "2"]);
@@ -82,7 +89,7 @@ fn mistakes_are_refused_before_any_work() {
     let folder = Folder::with_shots(1);
     for (query, message) in [
         ("SELEC 1", "SELEC"),
-        ("SELECT * FROM nowhere", "nowhere"),
+        ("SELECT * FROM nowhere", "--table nowhere=FILE"),
         ("SELECT embed_img(image) FROM images('shots')", "embed_image"),
         ("SELECT embed_image(image, model => 'no/such-model') FROM images('shots')", "no/such-model"),
         ("SELECT embed_image(image, bach_size => 3) FROM images('shots')", "bach_size"),
@@ -151,4 +158,39 @@ fn a_copy_that_fails_leaves_the_file_that_was_there_and_folders_get_files() {
     let assert = folder.imbed(&["sql", "COPY (SELECT 1 AS a) TO 'no/x.parquet'"]).assert().code(2);
     assert!(stderr(&assert).contains("mkdir -p no"), "{}", stderr(&assert));
     assert_eq!(folder.names(), ["out.parquet", "parts", "shots"]);
+}
+
+#[test]
+fn a_bucket_is_read_and_written_as_files_are() {
+    let folder = Folder::with_shots(0);
+    let server = Server::start();
+    for i in 0..4 {
+        server.put("photos", &format!("shots/{i:02}.png"), png(i));
+        folder.write(&format!("shots/{i:02}.png"), &png(i));
+    }
+    let sql = |args: &[&str]| {
+        let mut command = folder.imbed(&[&["sql"], args].concat());
+        command.envs(server.variables());
+        command.assert()
+    };
+    let query = "COPY (SELECT path, embed_image(image) AS embedding FROM images('s3://photos/shots/**')) TO 's3://photos/e.parquet'";
+    let assert = sql(&[query]).code(0);
+    assert!(stderr(&assert).starts_with("4 rows written in"), "{}", stderr(&assert));
+    folder.write("e.parquet", &server.get("photos", "e.parquet").unwrap());
+    let by_sql = Embedded::read(&folder.path("e.parquet"));
+    let embedded = folder.embed(&["shots"]);
+    assert_eq!(by_sql.vectors(), embedded.vectors());
+    assert_eq!(provenance(&by_sql), provenance(&embedded));
+    server.put("photos", "shots/04.png", *b"not an image");
+    server.put("photos", "old.parquet", *b"what was there");
+    let failing = query.replace("e.parquet", "old.parquet");
+    assert!(stderr(&sql(&[&failing]).code(3)).contains("s3://photos/shots/04.png"));
+    assert_eq!(server.get("photos", "old.parquet").unwrap(), b"what was there");
+    let count = "SELECT count(*) AS n FROM t";
+    assert!(stdout(&sql(&["--table", "t=s3://photos/e*.parquet", count, "--json"]).code(0)).contains("\"n\":4"));
+    let assert = sql(&["--table", "t=s3://photos/none.parquet", count]).code(2);
+    let text = stderr(&assert);
+    assert!(text.contains("--table t=s3://photos/none.parquet") && text.contains("there is no table"), "{text}");
+    let assert = sql(&["SELECT path FROM images('s3://nowhere/')"]).code(3);
+    assert!(stderr(&assert).contains("no such bucket") && !stderr(&assert).contains("canary"), "{}", stderr(&assert));
 }

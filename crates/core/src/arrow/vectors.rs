@@ -192,14 +192,14 @@ struct Product;
 struct SquaredDifference;
 
 impl Term for Product {
-    #[inline(always)]
+    #[inline]
     fn of(self, a: f64, b: f64) -> f64 {
         a * b
     }
 }
 
 impl Term for SquaredDifference {
-    #[inline(always)]
+    #[inline]
     fn of(self, a: f64, b: f64) -> f64 {
         (a - b) * (a - b)
     }

@@ -2,33 +2,28 @@
 
 use std::{fmt, sync::Arc};
 
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::SchemaRef;
 use datafusion::{
-    common::{exec_datafusion_err, internal_err, tree_node::TreeNodeRecursion},
+    common::{internal_err, tree_node::TreeNodeRecursion},
     error::Result,
     execution::TaskContext,
     physical_expr::{EquivalenceProperties, PhysicalExpr},
     physical_plan::{
         DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, SendableRecordBatchStream,
         execution_plan::{Boundedness, EmissionType},
-        metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet},
+        metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet},
         stream::RecordBatchStreamAdapter,
     },
 };
-use futures::{StreamExt, stream};
-use tokio::{sync::mpsc, task::spawn_blocking};
+use futures::StreamExt;
 
 use super::{
-    Column, ImagesTable, SCHEMA,
-    listing::{Entry, GroupSize, list},
-    read::batch,
+    Column, ImagesTable, SCHEMA, groups,
+    listing::Sieve,
+    read::Reading,
+    reader::{self, Reader},
 };
-
-/// Bytes of files in one batch.
-const MAX_BYTES: u64 = 16 << 20;
-
-/// Groups that are read at once.
-const READERS: usize = 3;
+use crate::embed::FAILED_ROWS;
 
 #[derive(Debug, Clone)]
 pub(super) struct ImagesExec {
@@ -61,11 +56,6 @@ impl ImagesExec {
         );
         let metrics = ExecutionPlanMetricsSet::new();
         Ok(Self { table, columns, condition, limit, properties: Arc::new(properties), metrics })
-    }
-
-    fn group_size(&self, context: &TaskContext) -> GroupSize {
-        let bytes = if self.columns.contains(&Column::Image) { MAX_BYTES } else { u64::MAX };
-        GroupSize { rows: context.session_config().batch_size(), bytes }
     }
 }
 
@@ -119,36 +109,15 @@ impl ExecutionPlan for ImagesExec {
         if partition != 0 {
             return internal_err!("a listing has one partition, and {partition} was asked for");
         }
-        let (size, schema) = (self.group_size(&context), self.schema());
-        let (place, on_error) = (self.table.place.clone(), self.table.on_error);
-        let (condition, limit) = (self.condition.clone(), self.limit);
-        let (send, receive) = mpsc::channel::<Result<Vec<Entry>>>(READERS);
-        let listing = spawn_blocking(move || {
-            let listed = list(&place, condition.as_ref(), limit, size, |group| send.blocking_send(Ok(group)).is_ok());
-            if let Err(error) = listed {
-                // Nobody is there to be told only if nobody asks for more.
-                let _ = send.blocking_send(Err(error));
-            }
-        });
-        let groups = stream::unfold((receive, Some(listing)), |(mut receive, listing)| async move {
-            match receive.recv().await {
-                Some(group) => Some((group, (receive, listing))),
-                None => match listing?.await {
-                    Ok(()) => None,
-                    Err(e) => Some((Err(exec_datafusion_err!("the listing ended early: {e}")), (receive, None))),
-                },
-            }
-        });
-        let columns: Arc<[Column]> = self.columns.clone().into();
+        let schema = self.schema();
+        let sieve = Sieve::new(self.condition.clone(), self.limit, reader::group_size(&self.columns, &context));
+        let count = MetricBuilder::new(&self.metrics).counter(FAILED_ROWS, partition);
+        let reading = Reading { on_error: self.table.on_error, base: None, count };
+        let reader = Reader { columns: self.columns.clone().into(), schema: Arc::clone(&schema), reading };
+        let groups = groups::listed(&self.table.place, sieve, context.runtime_env().as_ref())?;
+        let batches = reader.batches(groups, &self.table.place, context.runtime_env().as_ref())?;
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let batches = {
-            let schema = Arc::clone(&schema);
-            groups.map(move |group| {
-                let (schema, columns) = (Arc::clone(&schema), Arc::clone(&columns));
-                async move { read(group?, columns, schema, on_error).await }
-            })
-        };
-        let batches = batches.buffered(READERS).inspect(move |batch| {
+        let batches = batches.inspect(move |batch| {
             if let Ok(batch) = batch {
                 metrics.record_output(batch.num_rows());
             }
@@ -159,15 +128,4 @@ impl ExecutionPlan for ImagesExec {
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())
     }
-}
-
-async fn read(
-    group: Vec<Entry>,
-    columns: Arc<[Column]>,
-    schema: Arc<Schema>,
-    on_error: imbed_core::options::OnError,
-) -> Result<arrow_array::RecordBatch> {
-    spawn_blocking(move || batch(&group, &columns, schema, on_error))
-        .await
-        .map_err(|e| exec_datafusion_err!("reading files ended early: {e}"))?
 }

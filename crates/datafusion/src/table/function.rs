@@ -22,13 +22,15 @@ impl Reference {
     pub(crate) const SUMMARY: &'static str = "The image files of a folder and those below it, of a pattern, or one \
          file. `*` and `?` stop at a `/`, and `**` goes through folders. A folder, and a pattern that leaves the \
          extension open (`photos/**`), mean files with an extension of an image format; a pattern that spells it out \
-         means every file that it matches. Names with a leading dot are passed over. Files are listed once, as they \
+         means every file that it matches. Names with a leading dot are passed over. The place may be in a \
+         [bucket](sql.md#buckets): `s3://bucket/photos/**`, `gs://…`, `az://…`, or one file of a web server: \
+         `https://host/a.jpg`. Files are listed once, as they \
          are read. Conditions on `path`, `size` and `modified` are checked before a file is opened.";
     pub(crate) const SYNTAX: &'static str = "images(place, [on_error])";
     pub(crate) const EXAMPLE: &'static str = "SELECT path, size FROM images('photos/**') WHERE size > 1000000 ORDER \
          BY size DESC;";
     pub(crate) const ARGUMENTS: [(&'static str, &'static str); 2] = [
-        ("place", "a folder, a pattern, or a file, in quotes"),
+        ("place", "a folder, a pattern, or a file, in quotes; of this machine or a bucket"),
         (
             "on_error",
             "what a file does that cannot be read: `raise` stops the query, `log` makes its `image` null and says \

@@ -60,50 +60,73 @@ impl GroupSize {
     }
 }
 
-/// Walks through `place` and hands each group of files that meet `condition` to `take`, until there are `limit` of them, or `take`
-/// wants no more.
-pub(super) fn list(
-    place: &str,
-    condition: Option<&Arc<dyn PhysicalExpr>>,
-    limit: Option<usize>,
-    size: GroupSize,
-    mut take: impl FnMut(Vec<Entry>) -> bool,
-) -> Result<()> {
+/// Walks through `place` on this machine and hands each group of files that `sieve` lets through to `take`, until it wants no more
+/// of either.
+pub(super) fn list(place: &str, mut sieve: Sieve, mut take: impl FnMut(Vec<Entry>) -> bool) -> Result<()> {
     let mut paths = files::images(place).map_err(wrap)?;
-    let mut left = limit.unwrap_or(usize::MAX);
-    let mut group = Group::default();
-    while left > 0 {
-        let ahead = if condition.is_some() { CHECKED } else { CHECKED.min(left) };
-        let next: imbed_core::Result<Vec<Entry>> =
-            paths.by_ref().take(ahead).map(|path| path.map(Entry::new)).collect();
-        let Some(entries) = matching(condition, next.map_err(wrap)?)? else { break };
-        for entry in entries.into_iter().take(left) {
-            left -= 1;
-            if let Some(full) = group.push(entry, size)
-                && !take(full)
-            {
+    while sieve.wants() > 0 {
+        let next = paths.by_ref().take(sieve.wants()).map(|path| path.map(Entry::new));
+        let entries = next.collect::<imbed_core::Result<Vec<Entry>>>().map_err(wrap)?;
+        if entries.is_empty() {
+            break;
+        }
+        for group in sieve.sift(entries)? {
+            if !take(group) {
                 return Ok(());
             }
         }
     }
-    if !group.entries.is_empty() {
-        take(group.entries);
+    if let Some(last) = sieve.rest() {
+        take(last);
     }
     Ok(())
 }
 
-/// Those of `entries` that meet `condition`; `None` if there was nothing to check.
-fn matching(condition: Option<&Arc<dyn PhysicalExpr>>, entries: Vec<Entry>) -> Result<Option<Vec<Entry>>> {
-    let Some(condition) = condition.filter(|_| !entries.is_empty()) else {
-        return Ok((!entries.is_empty()).then_some(entries));
-    };
-    let batch = RecordBatch::try_new(Arc::clone(&LISTED), columns(&entries).to_vec())?;
-    let keep = filter::matching(condition, &batch)?;
-    let kept = entries.into_iter().enumerate().filter(|(i, _)| keep.is_valid(*i) && keep.value(*i));
-    Ok(Some(kept.map(|(_, entry)| entry).collect()))
+/// Lets those files through that meet a condition, until there are enough, in groups.
+#[derive(Debug)]
+pub(super) struct Sieve {
+    condition: Option<Arc<dyn PhysicalExpr>>,
+    left: usize,
+    size: GroupSize,
+    group: Group,
 }
 
-#[derive(Default)]
+impl Sieve {
+    pub(super) fn new(condition: Option<Arc<dyn PhysicalExpr>>, limit: Option<usize>, size: GroupSize) -> Self {
+        Self { condition, left: limit.unwrap_or(usize::MAX), size, group: Group::default() }
+    }
+
+    /// How many files to look at next; none if there are enough.
+    pub(super) fn wants(&self) -> usize {
+        // How many of them meet a condition is not known before.
+        if self.condition.is_some() && self.left > 0 { CHECKED } else { CHECKED.min(self.left) }
+    }
+
+    /// The groups that are full with those of `entries` that get through.
+    pub(super) fn sift(&mut self, entries: Vec<Entry>) -> Result<Vec<Vec<Entry>>> {
+        let mut full = Vec::new();
+        for entry in self.matching(entries)?.into_iter().take(self.left) {
+            self.left -= 1;
+            full.extend(self.group.push(entry, self.size));
+        }
+        Ok(full)
+    }
+
+    /// The last group.
+    pub(super) fn rest(self) -> Option<Vec<Entry>> {
+        Some(self.group.entries).filter(|entries| !entries.is_empty())
+    }
+
+    fn matching(&self, entries: Vec<Entry>) -> Result<Vec<Entry>> {
+        let Some(condition) = self.condition.as_ref().filter(|_| !entries.is_empty()) else { return Ok(entries) };
+        let batch = RecordBatch::try_new(Arc::clone(&LISTED), columns(&entries).to_vec())?;
+        let keep = filter::matching(condition, &batch)?;
+        let kept = entries.into_iter().enumerate().filter(|(i, _)| keep.is_valid(*i) && keep.value(*i));
+        Ok(kept.map(|(_, entry)| entry).collect())
+    }
+}
+
+#[derive(Debug, Default)]
 struct Group {
     entries: Vec<Entry>,
     bytes: u64,
@@ -132,7 +155,7 @@ mod tests {
 
     fn groups(dir: &std::path::Path, limit: Option<usize>, rows: usize, bytes: u64) -> Vec<Vec<String>> {
         let mut groups = Vec::new();
-        list(dir.to_str().unwrap(), None, limit, GroupSize { rows, bytes }, |group| {
+        list(dir.to_str().unwrap(), Sieve::new(None, limit, GroupSize { rows, bytes }), |group| {
             groups.push(group.into_iter().map(|e| e.path[dir.to_str().unwrap().len() + 1..].to_owned()).collect());
             true
         })
@@ -160,7 +183,7 @@ mod tests {
         }
         let mut taken = 0;
         let size = GroupSize { rows: 1, bytes: 1 };
-        list(dir.path().to_str().unwrap(), None, None, size, |_| {
+        list(dir.path().to_str().unwrap(), Sieve::new(None, None, size), |_| {
             taken += 1;
             taken < 2
         })

@@ -11,22 +11,20 @@ use datafusion::{
     physical_plan::ExecutionPlan,
 };
 use imbed_core::{Result, options::OnError};
-use imbed_engine::files;
 
-use super::{SCHEMA, exec::ImagesExec, filter};
+use super::{SCHEMA, exec::ImagesExec, filter, place::Place};
 
 /// The images that one place means.
 #[derive(Debug, Clone)]
 pub(crate) struct ImagesTable {
-    pub(crate) place: String,
+    pub(crate) place: Place,
     pub(crate) on_error: OnError,
 }
 
 impl ImagesTable {
-    /// An error if there is no such place. Nothing is listed yet.
+    /// An error if there is no such place on this machine. Nothing is listed yet, and no store is asked.
     pub(crate) fn new(place: &str, on_error: OnError) -> Result<Self> {
-        drop(files::images(place)?);
-        Ok(Self { place: place.to_owned(), on_error })
+        Ok(Self { place: Place::new(place)?, on_error })
     }
 }
 

@@ -7,7 +7,7 @@
 use std::{fmt, path::Path, sync::Arc};
 
 use arrow_array::{
-    Array, ArrayRef, RecordBatch, StringArray,
+    Array, RecordBatch,
     cast::AsArray,
     types::{Int64Type, TimestampMicrosecondType},
 };
@@ -18,32 +18,27 @@ use datafusion::{
     common::{exec_datafusion_err, tree_node::TreeNodeRecursion},
     datasource::memory::MemorySourceConfig,
     error::Result,
-    execution::TaskContext,
+    execution::{TaskContext, runtime_env::RuntimeEnv},
     logical_expr::{Expr, TableProviderFilterPushDown, TableType},
     physical_expr::{EquivalenceProperties, PhysicalExpr},
     physical_plan::{
         DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
         SendableRecordBatchStream,
         execution_plan::{Boundedness, EmissionType},
-        metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet},
+        metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet},
         stream::RecordBatchStreamAdapter,
     },
 };
 use futures::{StreamExt, stream};
-use imbed_core::options::OnError;
-use tokio::task::spawn_blocking;
 
 use super::{
-    Column, ImagesTable, LISTED, SCHEMA, filter,
-    listing::{Entry, GroupSize, columns, list},
-    read::batch,
+    Column, ImagesTable, LISTED, SCHEMA, filter, groups,
+    listing::{Entry, GroupSize, Sieve, columns},
+    place::Place,
+    read::Reading,
+    reader::{self, Reader},
 };
-
-/// Bytes of files in one batch.
-const MAX_BYTES: u64 = 16 << 20;
-
-/// Groups that are read at once.
-const READERS: usize = 3;
+use crate::embed::FAILED_ROWS;
 
 /// Files that are listed at once.
 const LISTED_ROWS: usize = 8192;
@@ -60,52 +55,33 @@ pub(crate) struct SpreadImages {
 }
 
 impl SpreadImages {
-    /// The files in groups of about the same cost, in the order of the listing.
-    fn partitions(
+    /// The files that meet `condition`, until there are `most`.
+    async fn entries(
         &self,
         condition: Option<&Arc<dyn PhysicalExpr>>,
-        limit: Option<usize>,
-        wanted: usize,
-    ) -> Result<Vec<Vec<RecordBatch>>> {
+        most: usize,
+        runtime: &RuntimeEnv,
+    ) -> Result<Vec<Entry>> {
+        let sieve = Sieve::new(None, None, GroupSize { rows: LISTED_ROWS, bytes: u64::MAX });
+        let mut groups = groups::listed(&self.table.place.from(self.base.as_deref()), sieve, runtime)?;
         let mut entries = Vec::new();
-        let mut failure = None;
-        let most = limit.unwrap_or(usize::MAX);
-        let place = absolute(self.base.as_deref(), &self.table.place);
-        let size = GroupSize { rows: LISTED_ROWS, bytes: u64::MAX };
-        list(&place, None, None, size, |group| {
-            let group = group.into_iter().map(|entry| self.relative(entry)).collect();
-            match matching(condition, group) {
-                Ok(group) => entries.extend(group.into_iter().take(most - entries.len())),
-                Err(error) => failure = Some(error),
-            }
-            failure.is_none() && entries.len() < most
-        })?;
-        if let Some(error) = failure {
-            return Err(error);
+        while let Some(group) = groups.next().await.filter(|_| entries.len() < most) {
+            let group = group?.into_iter().map(|entry| self.relative(entry)).collect();
+            entries.extend(matching(condition, group)?.into_iter().take(most - entries.len()));
         }
-        deal(&entries, wanted)
-            .into_iter()
-            .map(|part| Ok(vec![RecordBatch::try_new(Arc::clone(&LISTED), columns(part).to_vec())?]))
-            .collect()
+        Ok(entries)
     }
 
     /// `entry` as a query that runs in the base folder sees it.
     fn relative(&self, entry: Entry) -> Entry {
-        match self.base.as_deref().filter(|_| Path::new(&self.table.place).is_relative()) {
+        let Place::Local(place) = &self.table.place else { return entry };
+        match self.base.as_deref().filter(|_| Path::new(place).is_relative()) {
             Some(base) => match Path::new(&entry.path).strip_prefix(base) {
                 Ok(path) => Entry { path: path.to_string_lossy().into_owned(), ..entry },
                 Err(_) => entry,
             },
             None => entry,
         }
-    }
-}
-
-/// `path` from `base`, unless it is absolute.
-fn absolute(base: Option<&str>, path: &str) -> String {
-    match base {
-        Some(base) => Path::new(base).join(path).to_string_lossy().into_owned(),
-        None => path.to_owned(),
     }
 }
 
@@ -161,17 +137,18 @@ impl TableProvider for SpreadImages {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let condition = filter::plan(state, filters)?;
-        let wanted = state.config().target_partitions();
-        let this = self.clone();
-        let partitions = spawn_blocking(move || this.partitions(condition.as_ref(), limit, wanted))
-            .await
-            .map_err(|e| exec_datafusion_err!("the listing ended early: {e}"))??;
+        let runtime = Arc::clone(state.runtime_env());
+        let entries = self.entries(condition.as_ref(), limit.unwrap_or(usize::MAX), runtime.as_ref()).await?;
+        let partitions: Vec<Vec<RecordBatch>> = deal(&entries, state.config().target_partitions())
+            .into_iter()
+            .map(|part| Ok(vec![RecordBatch::try_new(Arc::clone(&LISTED), columns(part).to_vec())?]))
+            .collect::<Result<_>>()?;
         let listed = MemorySourceConfig::try_new_exec(&partitions, Arc::clone(&LISTED), None)?;
         let columns = match projection {
             Some(projection) => projection.iter().filter_map(|i| Column::ALL.get(*i).copied()).collect(),
             None => Column::ALL.to_vec(),
         };
-        Ok(Arc::new(ReadImagesExec::new(listed, columns, self.table.on_error, self.base.clone())))
+        Ok(Arc::new(ReadImagesExec::new(listed, columns, self.table.clone(), self.base.clone())))
     }
 }
 
@@ -180,7 +157,8 @@ impl TableProvider for SpreadImages {
 pub(crate) struct ReadImagesExec {
     input: Arc<dyn ExecutionPlan>,
     pub(crate) columns: Vec<Column>,
-    pub(crate) on_error: OnError,
+    /// Where the files were listed.
+    pub(crate) table: ImagesTable,
     pub(crate) base: Option<String>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -190,7 +168,7 @@ impl ReadImagesExec {
     pub(crate) fn new(
         input: Arc<dyn ExecutionPlan>,
         columns: Vec<Column>,
-        on_error: OnError,
+        table: ImagesTable,
         base: Option<String>,
     ) -> Self {
         let fields: Vec<_> = columns.iter().map(|column| column.field()).collect();
@@ -201,14 +179,14 @@ impl ReadImagesExec {
             Boundedness::Bounded,
         );
         let metrics = ExecutionPlanMetricsSet::new();
-        Self { input, columns, on_error, base, properties: Arc::new(properties), metrics }
+        Self { input, columns, table, base, properties: Arc::new(properties), metrics }
     }
 }
 
 impl DisplayAs for ReadImagesExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns: Vec<&str> = self.columns.iter().map(|column| column.name()).collect();
-        write!(f, "ReadImagesExec: columns=[{}]", columns.join(", "))?;
+        write!(f, "ReadImagesExec: {}, columns=[{}]", self.table.place, columns.join(", "))?;
         self.base.as_ref().map_or(Ok(()), |base| write!(f, ", relative paths from {base}"))
     }
 }
@@ -235,7 +213,7 @@ impl ExecutionPlan for ReadImagesExec {
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         let input = children.swap_remove(0);
-        Ok(Arc::new(Self::new(input, self.columns.clone(), self.on_error, self.base.clone())))
+        Ok(Arc::new(Self::new(input, self.columns.clone(), self.table.clone(), self.base.clone())))
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
@@ -243,12 +221,8 @@ impl ExecutionPlan for ReadImagesExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let bytes = if self.columns.contains(&Column::Image) { MAX_BYTES } else { u64::MAX };
-        let size = GroupSize { rows: context.session_config().batch_size(), bytes };
-        let listed = self.input.execute(partition, context)?;
-        let (schema, on_error) = (self.schema(), self.on_error);
-        let columns: Arc<[Column]> = self.columns.clone().into();
-        let base: Option<Arc<str>> = self.base.as_deref().map(Arc::from);
+        let size = reader::group_size(&self.columns, &context);
+        let listed = self.input.execute(partition, Arc::clone(&context))?;
         let groups = listed.flat_map(move |listed| {
             let groups = listed.and_then(|listed| Ok(size.groups(entries(&listed)?)));
             stream::iter(match groups {
@@ -256,20 +230,14 @@ impl ExecutionPlan for ReadImagesExec {
                 Err(error) => vec![Err(error)],
             })
         });
+        let schema = self.schema();
+        let count = MetricBuilder::new(&self.metrics).counter(FAILED_ROWS, partition);
+        let base = self.base.as_deref().map(Arc::from);
+        let reading = Reading { on_error: self.table.on_error, base, count };
+        let reader = Reader { columns: self.columns.clone().into(), schema: Arc::clone(&schema), reading };
+        let batches = reader.batches(groups, &self.table.place, context.runtime_env().as_ref())?;
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let batches = {
-            let schema = Arc::clone(&schema);
-            groups.map(move |group| {
-                let (schema, columns, base) = (Arc::clone(&schema), Arc::clone(&columns), base.clone());
-                async move {
-                    let group = group?;
-                    spawn_blocking(move || read(group, &columns, schema, on_error, base.as_deref()))
-                        .await
-                        .map_err(|e| exec_datafusion_err!("reading files ended early: {e}"))?
-                }
-            })
-        };
-        let batches = batches.buffered(READERS).inspect(move |batch| {
+        let batches = batches.inspect(move |batch| {
             if let Ok(batch) = batch {
                 metrics.record_output(batch.num_rows());
             }
@@ -298,25 +266,6 @@ fn entries(listed: &RecordBatch) -> Result<Vec<Entry>> {
             modified: modified.is_valid(row).then(|| modified.value(row)),
         })
         .collect())
-}
-
-/// [`batch`], for files whose relative paths start from `base`.
-fn read(
-    mut group: Vec<Entry>,
-    columns: &[Column],
-    schema: SchemaRef,
-    on_error: OnError,
-    base: Option<&str>,
-) -> Result<RecordBatch> {
-    let shown = StringArray::from_iter_values(group.iter().map(|entry| &entry.path));
-    for entry in &mut group {
-        entry.path = absolute(base, &entry.path);
-    }
-    let read = batch(&group, columns, schema, on_error)?;
-    let Some(path) = columns.iter().position(|column| *column == Column::Path) else { return Ok(read) };
-    let mut arrays = read.columns().to_vec();
-    arrays[path] = Arc::new(shown) as ArrayRef;
-    Ok(RecordBatch::try_new(read.schema(), arrays)?)
 }
 
 #[cfg(test)]

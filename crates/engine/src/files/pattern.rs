@@ -46,6 +46,11 @@ impl Pattern {
             .is_some_and(|(_, extension)| !extension.is_empty() && !extension.contains(['*', '?', '[']))
     }
 
+    /// Whether a path is matched, wherever it is.
+    pub fn is_match(&self, path: &str) -> bool {
+        self.matcher.is_match(path)
+    }
+
     /// The files that match, sorted within each folder, as they are found.
     pub fn files(&self) -> impl Iterator<Item = Result<PathBuf>> + Send + use<> {
         let matcher = self.matcher.clone();

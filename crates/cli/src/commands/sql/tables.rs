@@ -4,11 +4,15 @@ use std::path::Path;
 
 use datafusion::prelude::{CsvReadOptions, JsonReadOptions, ParquetReadOptions, SessionContext};
 use imbed::core::{Error, ErrorKind, Result};
-use imbed_datafusion::cause;
+use imbed_datafusion::{cause, is_url, store_table};
 
 /// Makes `file` known as `name`.
 pub(super) async fn register(context: &SessionContext, name: &str, file: &str) -> Result<()> {
     let failed = |e: &datafusion::error::DataFusionError| cause(e).context(format_args!("--table {name}={file}"));
+    if is_url(file) {
+        let table = store_table(context, file).await.map_err(|e| failed(&e))?;
+        return context.register_table(name, table).map(drop).map_err(|e| failed(&e));
+    }
     if !Path::new(file).exists() {
         return Err(Error::new(ErrorKind::BadInput, format!("--table {name}={file}: there is no such file or folder")));
     }

@@ -1,6 +1,9 @@
 //! Rows that failed and were to be logged, on stderr as they happen.
 
-use std::fmt::{Debug, Write};
+use std::{
+    fmt::{Debug, Write},
+    sync::Arc,
+};
 
 use console::style;
 use imbed::core::{Error, ErrorKind, Result};
@@ -10,16 +13,15 @@ use tracing::{
     span::{Attributes, Id, Record},
 };
 
-/// Prints warnings from here on, unless `quiet`.
-pub(in crate::commands) fn print(quiet: bool) -> Result<()> {
-    if quiet {
-        return Ok(());
-    }
-    tracing::subscriber::set_global_default(Warnings)
+use crate::progress::Progress;
+
+/// Prints warnings from here on, above what `progress` shows.
+pub(in crate::commands) fn print(progress: Arc<Progress>) -> Result<()> {
+    tracing::subscriber::set_global_default(Warnings(progress))
         .map_err(|e| Error::new(ErrorKind::Internal, format!("warnings cannot be printed: {e}")).source(e))
 }
 
-struct Warnings;
+struct Warnings(Arc<Progress>);
 
 impl Subscriber for Warnings {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -37,7 +39,7 @@ impl Subscriber for Warnings {
     fn event(&self, event: &Event<'_>) {
         let mut message = Message(String::new());
         event.record(&mut message);
-        eprintln!("{} {}", style("warning:").for_stderr().yellow().bold(), message.0);
+        self.0.line(&format!("{} {}", style("warning:").for_stderr().yellow().bold(), message.0));
     }
 
     fn enter(&self, _: &Id) {}
