@@ -27,6 +27,8 @@ use datafusion::{
 use datafusion_proto::protobuf::LogicalPlanNode;
 use futures::StreamExt;
 
+use crate::told::hear;
+
 /// How long a client that goes waits until the scheduler knows.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -85,7 +87,10 @@ impl ExecutionPlan for Cancelled {
         };
         let schema = stream.schema();
         // Results and errors come when the cluster is done.
-        let stream = stream.inspect(move |_| guard.settled.store(true, Ordering::Release));
+        let stream = stream.map(move |batch| {
+            guard.settled.store(true, Ordering::Release);
+            batch.map_err(hear)
+        });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
     }
 

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Results of queries that nobody cleaned up go after a day.
-const KEEP_RESULTS: Duration = Duration::from_secs(24 * 3600);
+const KEEP_RESULTS: Duration = Duration::from_hours(24);
 
 /// Between two tries to reach the scheduler.
 const RETRY: Duration = Duration::from_millis(200);

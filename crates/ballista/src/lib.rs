@@ -26,6 +26,7 @@ mod save;
 mod scheduler;
 mod session;
 mod stop;
+mod told;
 
 pub use client::{Cluster, connect};
 pub use codec::{LogicalCodec, PhysicalCodec};

@@ -13,7 +13,10 @@ use datafusion::{
     physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner},
 };
 
-use crate::save::{SaveParts, SavePartsExec};
+use crate::{
+    save::{SaveParts, SavePartsExec},
+    told::tell,
+};
 
 #[derive(Debug)]
 pub(crate) struct Planner {
@@ -31,9 +34,9 @@ impl Planner {
 impl QueryPlanner for Planner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(SavePlanner)]);
-        let planned = planner.create_physical_plan(plan, session).await?;
+        let planned = planner.create_physical_plan(plan, session).await.map_err(tell)?;
         let options = session.config_options();
-        self.rules.iter().try_fold(planned, |plan, rule| rule.optimize(plan, options))
+        self.rules.iter().try_fold(planned, |plan, rule| rule.optimize(plan, options)).map_err(tell)
     }
 }
 

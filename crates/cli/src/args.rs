@@ -592,7 +592,7 @@ pub(crate) struct ExecutorArgs {
     #[arg(long, value_name = "HOST")]
     pub(crate) external_host: Option<String>,
 
-    /// GPUs that the models may use: auto for all that CUDA_VISIBLE_DEVICES shows, or a number; 0 is the processor
+    /// GPUs that the models may use: auto for all that the process sees, or a number; 0 is the processor
     #[arg(long, value_name = "N|auto", default_value = "auto")]
     pub(crate) gpus: String,
 

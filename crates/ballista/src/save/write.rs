@@ -56,12 +56,11 @@ pub(super) async fn write(
                 return Err(error);
             }
         };
-        let mut open = match file.take() {
-            Some(open) => open,
-            None => {
-                let (store, folder) = parts.store(runtime).map_err(wrap)?;
-                PartFile::create(store.as_ref(), &folder.join(Parts::name(number)), &batch.schema(), parts).await?
-            }
+        let mut open = if let Some(open) = file.take() {
+            open
+        } else {
+            let (store, folder) = parts.store(runtime).map_err(wrap)?;
+            PartFile::create(store.as_ref(), &folder.join(Parts::name(number)), &batch.schema(), parts).await?
         };
         open.write(&batch).await?;
         file = Some(open);
