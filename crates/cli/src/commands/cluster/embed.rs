@@ -131,7 +131,7 @@ async fn source(context: &SessionContext, inputs: &[String]) -> Result<Source> {
     }
     let other = inputs.iter().find(|input| {
         let ends = |e: &&str| input.ends_with(*e);
-        [".txt", ".list", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".arrow", ".feather"].iter().any(|e| ends(e))
+        [".txt", ".list", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".arrow", ".feather"].iter().any(ends)
     });
     if let Some(input) = other.or_else(|| inputs.iter().find(|input| *input == "-")) {
         return Err(Error::new(ErrorKind::BadInput, format!("{input}: a cluster reads Parquet tables and images"))
