@@ -15,7 +15,7 @@ use imbed::core::{
     session::Request,
 };
 use imbed_ballista::{Parts, save_parts};
-use imbed_datafusion::{ImageContext, Imbed, cause};
+use imbed_datafusion::{ImageContext, Imbed, cause, is_url, store_table};
 use serde_json::json;
 
 use super::{connect, runtime};
@@ -115,11 +115,9 @@ struct Source {
 /// What `inputs` mean: tables, or places with images.
 async fn source(context: &SessionContext, inputs: &[String]) -> Result<Source> {
     let is_table = |input: &&String| [".parquet", ".pq"].iter().any(|e| input.ends_with(e));
-    let tables: Vec<String> = inputs.iter().filter(is_table).cloned().collect();
-    if tables.len() == inputs.len() {
-        let options = ParquetReadOptions { file_extension: "", ..ParquetReadOptions::default() };
-        let table = context.read_parquet(tables, options).await.map_err(|e| cause(&e))?;
-        return Ok(Source { table, files: false });
+    let tables = inputs.iter().filter(is_table).count();
+    if tables == inputs.len() {
+        return Ok(Source { table: self::tables(context, inputs).await?, files: false });
     }
     let other = inputs.iter().find(|input| {
         let ends = |e: &&str| input.ends_with(*e);
@@ -129,7 +127,7 @@ async fn source(context: &SessionContext, inputs: &[String]) -> Result<Source> {
         return Err(Error::new(ErrorKind::BadInput, format!("{input}: a cluster reads Parquet tables and images"))
             .hint("make a Parquet table of it first"));
     }
-    if !tables.is_empty() {
+    if tables > 0 {
         return Err(Error::new(ErrorKind::BadInput, "tables and images are mixed")
             .hint("embed them one after the other, into two folders"));
     }
@@ -143,6 +141,25 @@ async fn source(context: &SessionContext, inputs: &[String]) -> Result<Source> {
     }
     let table = all.ok_or_else(|| Error::new(ErrorKind::BadInput, "there is no input"))?;
     Ok(Source { table, files: true })
+}
+
+/// The rows of all `inputs`, which are Parquet tables here or in buckets.
+async fn tables(context: &SessionContext, inputs: &[String]) -> Result<DataFrame> {
+    let failed = |e: datafusion::error::DataFusionError| cause(&e);
+    let (urls, paths): (Vec<&String>, Vec<&String>) = inputs.iter().partition(|input| is_url(input));
+    let mut parts = Vec::new();
+    if !paths.is_empty() {
+        let options = ParquetReadOptions { file_extension: "", ..ParquetReadOptions::default() };
+        parts
+            .push(context.read_parquet(paths.into_iter().cloned().collect::<Vec<_>>(), options).await.map_err(failed)?);
+    }
+    for url in urls {
+        let table = store_table(context, url).await.map_err(failed)?;
+        parts.push(context.read_table(table).map_err(failed)?);
+    }
+    let mut parts = parts.into_iter();
+    let first = parts.next().ok_or_else(|| Error::new(ErrorKind::BadInput, "there is no input"))?;
+    parts.try_fold(first, DataFrame::union).map_err(failed)
 }
 
 /// The table that is written: the key, the other columns, the vectors, and which rows had no image.
