@@ -55,11 +55,12 @@ impl Cluster {
 pub async fn connect(imbed: &Imbed, cluster: &Cluster) -> Result<SessionContext> {
     let (host, port) = host_and_port(&cluster.scheduler)?;
     reach(&cluster.scheduler, PATIENCE).await?;
-    state(imbed, &format!("http://{host}:{port}"), cluster.partitions.get()).map(SessionContext::new_with_state)
+    let state = state(imbed, &format!("http://{host}:{port}"), cluster.partitions.get());
+    Ok(SessionContext::new_with_state(state))
 }
 
 /// The session of a client.
-pub(crate) fn state(imbed: &Imbed, scheduler: &str, partitions: usize) -> Result<SessionState> {
+pub(crate) fn state(imbed: &Imbed, scheduler: &str, partitions: usize) -> SessionState {
     let config = config().with_target_partitions(partitions).with_ballista_grpc_client_max_message_size(MESSAGE_BYTES);
     let cluster = BallistaQueryPlanner::<LogicalPlanNode>::with_extension(
         scheduler.to_owned(),
@@ -71,7 +72,7 @@ pub(crate) fn state(imbed: &Imbed, scheduler: &str, partitions: usize) -> Result
         .with_config(config)
         .with_optimizer_rules(ballista_default_optimizer_rules())
         .with_query_planner(Arc::new(Remote { cluster, scheduler: scheduler.to_owned() }));
-    Ok(imbed.install_to_send(builder).build())
+    imbed.install_to_send(builder).build()
 }
 
 /// Sends plans to the cluster.

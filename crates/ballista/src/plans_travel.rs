@@ -34,7 +34,7 @@ fn imbed() -> Imbed {
 }
 
 fn client(imbed: &Imbed) -> SessionContext {
-    SessionContext::new_with_state(client::state(imbed, "http://127.0.0.1:1", 4).unwrap())
+    SessionContext::new_with_state(client::state(imbed, "http://127.0.0.1:1", 4))
 }
 
 /// The optimised plan of `query` as the client sends it.
@@ -49,7 +49,7 @@ async fn sent(context: &SessionContext, query: &str) -> Vec<u8> {
 
 /// The scheduler's session and its plan of what was sent.
 async fn planned(bytes: &[u8]) -> (SessionState, Arc<dyn ExecutionPlan>) {
-    let state = scheduler_state(config().with_target_partitions(4)).unwrap();
+    let state = scheduler_state(config().with_target_partitions(4));
     let context = SessionContext::new_with_state(state.clone());
     let node = LogicalPlanNode::try_decode(bytes).unwrap();
     let plan = node.try_into_logical_plan(&context.task_ctx(), &LogicalCodec::default()).unwrap();

@@ -80,7 +80,7 @@ impl Scheduler {
             grpc_server_max_decoding_message_size: MESSAGE_BYTES,
             grpc_server_max_encoding_message_size: MESSAGE_BYTES,
             grpc_client_max_message_size: MESSAGE_BYTES,
-            override_session_builder: Some(Arc::new(scheduler_state)),
+            override_session_builder: Some(Arc::new(|config| Ok(scheduler_state(config)))),
             override_config_producer: Some(Arc::new(config)),
             override_logical_codec: Some(Arc::new(LogicalCodec::default())),
             override_physical_codec: Some(Arc::new(PhysicalCodec::default())),

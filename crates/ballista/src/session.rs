@@ -7,7 +7,6 @@ use ballista_core::{
     optimizer::ballista_default_optimizer_rules,
 };
 use datafusion::{
-    error::Result,
     execution::{SessionState, SessionStateBuilder},
     prelude::SessionConfig,
 };
@@ -43,12 +42,12 @@ fn fixed(config: SessionConfig) -> SessionConfig {
 /// A session of the scheduler, for one query with the settings of its client.
 ///
 /// It reads no configuration and knows models only from the plans that arrive.
-pub(crate) fn scheduler_state(config: SessionConfig) -> Result<SessionState> {
+pub(crate) fn scheduler_state(config: SessionConfig) -> SessionState {
     let imbed = Imbed::new(Session::new(Registry::linked())).with_spread(true);
     let builder = SessionStateBuilder::new()
         .with_default_features()
         .with_config(fixed(config))
         .with_optimizer_rules(ballista_default_optimizer_rules())
         .with_query_planner(Arc::new(Planner::new(imbed.rules())));
-    Ok(imbed.install(builder).build())
+    imbed.install(builder).build()
 }

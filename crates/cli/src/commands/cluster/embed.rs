@@ -120,8 +120,8 @@ async fn source(context: &SessionContext, inputs: &[String]) -> Result<Source> {
         return Ok(Source { table: self::tables(context, inputs).await?, files: false });
     }
     let other = inputs.iter().find(|input| {
-        let ends = |e: &&str| input.ends_with(*e);
-        [".txt", ".list", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".arrow", ".feather"].iter().any(|e| ends(e))
+        let lists = [".txt", ".list", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".arrow", ".feather"];
+        lists.iter().any(|end| input.ends_with(end))
     });
     if let Some(input) = other.or_else(|| inputs.iter().find(|input| *input == "-")) {
         return Err(Error::new(ErrorKind::BadInput, format!("{input}: a cluster reads Parquet tables and images"))
