@@ -2,6 +2,9 @@
 
 #![cfg(feature = "cluster")]
 
+#[path = "../../datafusion/tests/support/s3.rs"]
+mod s3;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -41,7 +44,12 @@ struct Process(Child);
 impl Process {
     /// Starts it and waits for its first line.
     fn start(folder: &Path, args: &[&str]) -> (Self, String) {
-        let mut child = imbed(folder, args).stdout(Stdio::piped()).spawn().unwrap();
+        Self::start_with(folder, args, &[])
+    }
+
+    /// The same with more in its environment.
+    fn start_with(folder: &Path, args: &[&str], set: &[(String, String)]) -> (Self, String) {
+        let mut child = imbed(folder, args).envs(set.iter().cloned()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         (Self(child), line.trim().to_owned())
@@ -64,12 +72,17 @@ struct Cluster {
 
 impl Cluster {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with more in the environment of its processes.
+    fn start_with(set: &[(String, String)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // The scheduler and the executors know nothing of the client's folder.
         let elsewhere = folder.path().join("elsewhere");
         fs::create_dir(&elsewhere).unwrap();
         let args = ["cluster", "scheduler", "--bind", "127.0.0.1:0", "--executor-timeout", "6"];
-        let (scheduler, line) = Process::start(&elsewhere, &args);
+        let (scheduler, line) = Process::start_with(&elsewhere, &args, set);
         let address = line.strip_prefix("imbed cluster scheduler: listening on ").unwrap().to_owned();
         let mut processes = vec![scheduler];
         for name in ["one", "two"] {
@@ -77,7 +90,7 @@ impl Cluster {
             let (dir, slots) = (dir.to_str().unwrap(), if name == "one" { "1" } else { "2" });
             let args =
                 ["cluster", "executor", "--scheduler", &address, "--gpus", "0", "--work-dir", dir, "--task-slots"];
-            let (executor, line) = Process::start(&elsewhere, &[&args[..], &[slots]].concat());
+            let (executor, line) = Process::start_with(&elsewhere, &[&args[..], &[slots]].concat(), set);
             assert!(line.starts_with("imbed cluster executor: ready on 127.0.0.1:"), "{line}");
             processes.push(executor);
         }
@@ -168,6 +181,35 @@ fn queries_and_embeddings_are_those_of_one_process() {
     let copied = run(cluster.path(), &["sql", "--cluster", &cluster.address, &copy], 0);
     assert!(String::from_utf8_lossy(&copied.stderr).contains(" rows written"));
     assert_eq!(vectors(&read_folder(&cluster.path().join("copied"))), vectors(&here));
+}
+
+#[test]
+fn buckets_are_read_and_written_with_the_keys_of_each_process() {
+    let server = s3::Server::start();
+    let variables = server.variables();
+    let cluster = Cluster::start_with(&variables);
+    let copy = format!("COPY (SELECT path, image FROM images('{}')) TO 'images.parquet'", examples());
+    run(cluster.path(), &["sql", &copy, "--quiet"], 0);
+    let table = cluster.path().join("images.parquet");
+    server.put("photos", "shard-0.parquet", fs::read(&table).unwrap());
+    server.bucket("out");
+    let args = ["embed", "s3://photos/shard-*.parquet", "--column", "image", "--cluster", &cluster.address];
+    let embed = [&args[..], &["-o", "s3://out/embeddings/", "--partitions", "2", "--json"]].concat();
+    let output = imbed(cluster.path(), &embed).envs(variables.iter().cloned()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("s3://out/embeddings/part-00000.parquet"), "{told}");
+    let mut batches = Vec::new();
+    for part in ["embeddings/part-00000.parquet", "embeddings/part-00001.parquet"] {
+        if let Some(bytes) = server.get("out", part) {
+            let file = cluster.path().join("part.parquet");
+            fs::write(&file, bytes).unwrap();
+            batches.extend(read(&file));
+        }
+    }
+    assert_eq!(server.unfinished(), 0);
+    run(cluster.path(), &["embed", "images.parquet", "-o", "here.parquet", "--quiet"], 0);
+    assert_eq!(vectors(&batches), vectors(&read(&cluster.path().join("here.parquet"))));
 }
 
 #[test]

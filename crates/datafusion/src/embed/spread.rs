@@ -10,7 +10,7 @@ use datafusion::{
     config::ConfigOptions,
     error::Result,
     physical_optimizer::PhysicalOptimizerRule,
-    physical_plan::{ExecutionPlan, ExecutionPlanProperties, replace_children_if_necessary},
+    physical_plan::{ExecutionPlan, ExecutionPlanProperties, replace_children_if_necessary, union::UnionExec},
 };
 
 use super::EmbedExec;
@@ -25,7 +25,7 @@ impl PhysicalOptimizerRule for SpreadRule {
             if !node.is::<EmbedExec>() {
                 return Ok(Transformed::no(node));
             }
-            Ok(match spread(&node, config)? {
+            Ok(match spread(&node, config.execution.target_partitions, config)? {
                 // What is below is done.
                 Some(node) => Transformed::new(node, true, TreeNodeRecursion::Jump),
                 None => Transformed::no(node),
@@ -43,18 +43,29 @@ impl PhysicalOptimizerRule for SpreadRule {
     }
 }
 
-/// `node` over a scan of more partitions, if there is one below it with nothing in between that needs all rows.
-fn spread(node: &Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let wanted = config.execution.target_partitions;
+/// `node` over scans of `wanted` partitions, if there are some below it with nothing in between that needs all rows.
+fn spread(
+    node: &Arc<dyn ExecutionPlan>,
+    wanted: usize,
+    config: &ConfigOptions,
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     if node.output_partitioning().partition_count() >= wanted {
         return Ok(None);
     }
-    match node.children().as_slice() {
-        [] => node.repartitioned(wanted, config),
-        [child] => match spread(child, config)? {
-            Some(child) => replace_children_if_necessary(Arc::clone(node), vec![child]).map(Some),
-            None => Ok(None),
-        },
-        _ => Ok(None),
+    let children = node.children();
+    if children.is_empty() {
+        return node.repartitioned(wanted, config);
     }
+    if children.len() > 1 && !node.is::<UnionExec>() {
+        return Ok(None);
+    }
+    let share = wanted.div_ceil(children.len());
+    let mut changed = false;
+    let mut spreads = Vec::with_capacity(children.len());
+    for child in children {
+        let spread = spread(child, share, config)?;
+        changed |= spread.is_some();
+        spreads.push(spread.unwrap_or_else(|| Arc::clone(child)));
+    }
+    if changed { replace_children_if_necessary(Arc::clone(node), spreads).map(Some) } else { Ok(None) }
 }

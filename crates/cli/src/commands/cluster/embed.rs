@@ -115,29 +115,19 @@ struct Source {
 /// What `inputs` mean: tables, or places with images.
 async fn source(context: &SessionContext, inputs: &[String]) -> Result<Source> {
     let is_table = |input: &&String| [".parquet", ".pq"].iter().any(|e| input.ends_with(e));
-    let tables: Vec<String> = inputs.iter().filter(is_table).cloned().collect();
-    if tables.len() == inputs.len() {
-        let (stored, local): (Vec<String>, Vec<String>) = tables.into_iter().partition(|table| is_url(table));
-        let mut all = Vec::new();
-        if !local.is_empty() {
-            let options = ParquetReadOptions { file_extension: "", ..ParquetReadOptions::default() };
-            all.push(context.read_parquet(local, options).await.map_err(|e| cause(&e))?);
-        }
-        for url in stored {
-            let table = store_table(context, &url).await.map_err(|e| cause(&e))?;
-            all.push(context.read_table(table).map_err(|e| cause(&e))?);
-        }
-        return Ok(Source { table: union(all)?, files: false });
+    let tables = inputs.iter().filter(is_table).count();
+    if tables == inputs.len() {
+        return Ok(Source { table: self::tables(context, inputs).await?, files: false });
     }
     let other = inputs.iter().find(|input| {
-        let ends = |e: &&str| input.ends_with(*e);
-        [".txt", ".list", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".arrow", ".feather"].iter().any(ends)
+        let lists = [".txt", ".list", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".arrow", ".feather"];
+        lists.iter().any(|end| input.ends_with(end))
     });
     if let Some(input) = other.or_else(|| inputs.iter().find(|input| *input == "-")) {
         return Err(Error::new(ErrorKind::BadInput, format!("{input}: a cluster reads Parquet tables and images"))
             .hint("make a Parquet table of it first"));
     }
-    if !tables.is_empty() {
+    if tables > 0 {
         return Err(Error::new(ErrorKind::BadInput, "tables and images are mixed")
             .hint("embed them one after the other, into two folders"));
     }
@@ -146,6 +136,23 @@ async fn source(context: &SessionContext, inputs: &[String]) -> Result<Source> {
         all.push(context.read_images(input).await.map_err(|e| cause(&e))?);
     }
     Ok(Source { table: union(all)?, files: true })
+}
+
+/// The rows of all `inputs`, which are Parquet tables here or in buckets.
+async fn tables(context: &SessionContext, inputs: &[String]) -> Result<DataFrame> {
+    let failed = |e: datafusion::error::DataFusionError| cause(&e);
+    let (urls, paths): (Vec<&String>, Vec<&String>) = inputs.iter().partition(|input| is_url(input));
+    let mut parts = Vec::new();
+    if !paths.is_empty() {
+        let options = ParquetReadOptions { file_extension: "", ..ParquetReadOptions::default() };
+        let paths: Vec<String> = paths.into_iter().cloned().collect();
+        parts.push(context.read_parquet(paths, options).await.map_err(failed)?);
+    }
+    for url in urls {
+        let table = store_table(context, url).await.map_err(failed)?;
+        parts.push(context.read_table(table).map_err(failed)?);
+    }
+    union(parts)
 }
 
 /// The rows of all `tables`.
