@@ -25,24 +25,24 @@
 //! ```
 
 mod activation;
-//mod attention;
+mod attention;
 mod cpu;
 mod error;
 mod linear;
 mod math;
 mod memory;
-//mod norm;
+mod norm;
 mod patches;
 mod pool;
 mod simd;
-//mod softmax;
+mod softmax;
 
 pub use activation::Activation;
-//pub use attention::Attention;
+pub use attention::{Attention, Tokens};
 pub use cpu::{Cpu, Level};
 pub use error::Error;
 pub use linear::{Linear, Precision, Then};
-//pub use norm::{layer_norm, rms_norm};
+pub use norm::{layer_norm, rms_norm};
 pub use patches::{Patches, fold_normalisation};
 pub use pool::{Alone, Pool};
-//pub use softmax::softmax;
+pub use softmax::softmax;
