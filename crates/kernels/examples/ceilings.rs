@@ -5,11 +5,13 @@
 //! ```
 //!
 //! A ceiling is a loop that only multiplies and adds, on registers. Products are those of CLIP ViT-B/32 on 32 images. Ceiling
-//! and products take turns, so that a neighbour's load hits both, and medians are shown.
+//! and products take turns, so that a neighbour's load hits both. Medians say what happened, the best of each what can.
 
 use std::{hint::black_box, time::Instant};
 
-use imbed_kernels::{Activation, Cpu, Level, Linear, Pool, Precision, Then};
+use imbed_kernels::{
+    Activation, Attention, Cpu, Error, Level, Linear, Pool, Precision, Then, Tokens, layer_norm, softmax,
+};
 
 /// Threads made for each call: the cost is a few hundredths of a millisecond.
 struct Threads(usize);
@@ -126,11 +128,6 @@ fn operations(cpu: Cpu, precision: Precision) -> Option<f64> {
     }
 }
 
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 /// Thousand million operations a second, on so many threads at once.
 fn ceiling(cpu: Cpu, precision: Precision, threads: usize) -> Option<f64> {
     let start = Instant::now();
@@ -141,52 +138,136 @@ fn ceiling(cpu: Cpu, precision: Precision, threads: usize) -> Option<f64> {
     Some(done? / start.elapsed().as_secs_f64() / 1e9)
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let rounds = std::env::args().nth(1).map_or(Ok(15), |text| text.parse::<usize>())?.max(1);
-    let cpu = Cpu::detect()?;
-    println!("level {}, medians of {rounds} rounds, 10^9 operations a second\n", cpu.level().name());
-    println!("precision  threads  ceiling  inputs  outputs  then        product  share");
-    let rows = 32 * 50;
+/// Rates of a ceiling and of a kernel, measured in turns.
+#[derive(Default)]
+struct Rates {
+    ceiling: Vec<f64>,
+    kernel: Vec<f64>,
+}
+
+impl Rates {
+    fn print(mut self, name: &str, threads: usize) {
+        self.ceiling.sort_by(f64::total_cmp);
+        self.kernel.sort_by(f64::total_cmp);
+        let middle = |values: &[f64]| values.get(values.len() / 2).copied();
+        let share = |kernel: Option<f64>, ceiling: Option<f64>| match (kernel, ceiling) {
+            (Some(kernel), Some(ceiling)) => format!("{:.0} %", kernel / ceiling * 100.0),
+            _ => "-".to_owned(),
+        };
+        let number = |x: Option<f64>| x.map_or("-".to_owned(), |x| format!("{x:.0}"));
+        println!(
+            "{name:<34} {threads:>7} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+            number(middle(&self.ceiling)),
+            number(middle(&self.kernel)),
+            share(middle(&self.kernel), middle(&self.ceiling)),
+            number(self.ceiling.last().copied()),
+            number(self.kernel.last().copied()),
+            share(self.kernel.last().copied(), self.ceiling.last().copied()),
+        );
+    }
+}
+
+/// Work a second, in thousand millions, of something that is `amount` of it.
+fn rate(amount: usize, run: impl FnOnce() -> Result<(), Error>) -> Result<f64, Error> {
+    let start = Instant::now();
+    run()?;
+    Ok(amount as f64 / start.elapsed().as_secs_f64() / 1e9)
+}
+
+const IMAGES: usize = 32;
+const TOKENS: usize = 50;
+const WIDTH: usize = 768;
+const ROWS: usize = IMAGES * TOKENS;
+
+fn values(count: usize) -> Vec<f32> {
+    let mut random = fastrand::Rng::with_seed(1);
+    (0..count).map(|_| random.f32() - 0.5).collect()
+}
+
+fn products(cpu: Cpu, rounds: usize) -> Result<(), Error> {
     let layers = [
-        (768, 2304, Then::Activate(Activation::Identity)),
-        (768, 768, Then::Add),
-        (768, 3072, Then::Activate(Activation::QuickGelu)),
-        (768, 3072, Then::Activate(Activation::Gelu)),
-        (3072, 768, Then::Add),
+        (WIDTH, 3 * WIDTH, Then::Activate(Activation::Identity)),
+        (WIDTH, WIDTH, Then::Add),
+        (WIDTH, 4 * WIDTH, Then::Activate(Activation::QuickGelu)),
+        (WIDTH, 4 * WIDTH, Then::Activate(Activation::Gelu)),
+        (4 * WIDTH, WIDTH, Then::Add),
     ];
     for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
         for threads in [1, 2] {
             for (inputs, outputs, then) in layers {
-                let mut random = fastrand::Rng::with_seed(1);
-                let mut values = |count: usize| (0..count).map(|_| random.f32() - 0.5).collect::<Vec<_>>();
-                let (x, bias) = (values(rows * inputs), values(outputs));
+                let (x, bias) = (values(ROWS * inputs), values(outputs));
                 let linear = Linear::pack(cpu, precision, &values(inputs * outputs), inputs, Some(&bias))?;
-                let mut y = vec![0.0; rows * outputs];
-                let (mut ceilings, mut products) = (Vec::new(), Vec::new());
+                let mut y = vec![0.0; ROWS * outputs];
+                let mut rates = Rates::default();
                 for _ in 0..rounds {
-                    ceilings.extend(ceiling(cpu, precision, threads));
-                    let start = Instant::now();
-                    linear.apply(&x, &mut y, then, &Threads(threads))?;
+                    rates.ceiling.extend(ceiling(cpu, precision, threads));
+                    let amount = 2 * ROWS * inputs * outputs;
+                    rates.kernel.push(rate(amount, || linear.apply(&x, &mut y, then, &Threads(threads)))?);
                     black_box(&y);
-                    products.push((2 * rows * inputs * outputs) as f64 / start.elapsed().as_secs_f64() / 1e9);
                 }
-                let product = median(&mut products);
-                let (ceiling, share) = if ceilings.is_empty() {
-                    ("-".to_owned(), "-".to_owned())
-                } else {
-                    let ceiling = median(&mut ceilings);
-                    (format!("{ceiling:.0}"), format!("{:.0} %", product / ceiling * 100.0))
-                };
                 let then = match then {
                     Then::Add => "Add".to_owned(),
                     Then::Activate(activation) => format!("{activation:?}"),
                 };
-                println!(
-                    "{:<9}  {threads:>7}  {ceiling:>7}  {inputs:>6}  {outputs:>7}  {then:<10}  {product:>7.0}  {share:>5}",
-                    format!("{precision:?}")
-                );
+                rates.print(&format!("{precision:?} {inputs} to {outputs}, {then}"), threads);
             }
         }
     }
+    Ok(())
+}
+
+fn attention(cpu: Cpu, rounds: usize) -> Result<(), Error> {
+    for (images, tokens) in [(IMAGES, TOKENS), (8, 197), (4, 577)] {
+        for threads in [1, 2] {
+            let qkv = values(images * tokens * 3 * WIDTH);
+            let mut y = vec![0.0; images * tokens * WIDTH];
+            let attention = Attention { cpu, heads: 12, head_size: 64, scale: 0.125 };
+            let of = |start| Tokens { values: &qkv, width: 3 * WIDTH, start, tokens };
+            let mut rates = Rates::default();
+            for _ in 0..rounds {
+                rates.ceiling.extend(ceiling(cpu, Precision::F32, threads));
+                let amount = 4 * images * tokens * tokens * WIDTH;
+                let (q, k, v) = (of(0), of(WIDTH), of(2 * WIDTH));
+                rates.kernel.push(rate(amount, || attention.apply(q, k, v, &mut y, &Threads(threads)))?);
+                black_box(&y);
+            }
+            rates.print(&format!("attention, {images} images of {tokens}"), threads);
+        }
+    }
+    Ok(())
+}
+
+/// Values a second, beside a copy of as many.
+fn rows(cpu: Cpu, rounds: usize) -> Result<(), Error> {
+    let (x, gain) = (values(ROWS * WIDTH), values(WIDTH));
+    let mut y = vec![0.0; x.len()];
+    let (mut norms, mut shares) = (Rates::default(), Rates::default());
+    for _ in 0..rounds {
+        let copied = rate(x.len(), || {
+            y.copy_from_slice(black_box(&x));
+            Ok(())
+        })?;
+        norms.ceiling.push(copied);
+        shares.ceiling.push(copied);
+        norms.kernel.push(rate(x.len(), || layer_norm(cpu, black_box(&x), &gain, &gain, 1e-5, &mut y))?);
+        shares.kernel.push(rate(y.len(), || softmax(cpu, black_box(&mut y), WIDTH))?);
+    }
+    norms.print("layer norm, copy as ceiling", 1);
+    shares.print("softmax, copy as ceiling", 1);
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let rounds = std::env::args().nth(1).map_or(Ok(15), |text| text.parse::<usize>())?.max(1);
+    let cpu = Cpu::detect()?;
+    println!("level {}, {rounds} rounds, 10^9 operations or values a second", cpu.level().name());
+    println!("{:>68} {:>26}", "-------- medians --------", "---------- best ----------");
+    println!(
+        "{:<34} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "kernel", "threads", "ceiling", "kernel", "share", "ceiling", "kernel", "share"
+    );
+    products(cpu, rounds)?;
+    attention(cpu, rounds)?;
+    rows(cpu, rounds)?;
     Ok(())
 }

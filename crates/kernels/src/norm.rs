@@ -3,7 +3,7 @@
 use crate::{
     Cpu, Error,
     error::{check, check_length},
-    simd::{Simd, Work, run},
+    simd::{Simd, Work, load_up_to, run, store_up_to},
 };
 
 /// `y = (x - mean) / √(variance + epsilon) · gain + bias` for each row of `gain.len()` values.
@@ -55,20 +55,14 @@ impl Work for Norm<'_> {
             let mean = simd.splat(mean);
             let mut start = 0;
             while start < width {
-                let end = (start + S::LANES).min(width);
-                let whole = end - start == S::LANES;
-                let load =
-                    |from: &[f32]| if whole { simd.load(&from[start..end]) } else { simd.load_part(&from[start..end]) };
-                let mut value = simd.mul(simd.mul(simd.sub(load(x), mean), factor), load(self.gain));
+                let range = start..(start + S::LANES).min(width);
+                let distance = simd.sub(load_up_to(simd, &x[range.clone()]), mean);
+                let mut value = simd.mul(simd.mul(distance, factor), load_up_to(simd, &self.gain[range.clone()]));
                 if let Some(bias) = self.bias {
-                    value = simd.add(value, load(bias));
+                    value = simd.add(value, load_up_to(simd, &bias[range.clone()]));
                 }
-                if whole {
-                    simd.store(value, &mut y[start..end]);
-                } else {
-                    simd.store_part(value, &mut y[start..end]);
-                }
-                start = end;
+                store_up_to(simd, value, &mut y[range]);
+                start += S::LANES;
             }
         }
     }

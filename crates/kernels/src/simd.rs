@@ -85,6 +85,22 @@ pub(crate) trait Simd: Copy + Sync {
     fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, out: &mut [f32]);
 }
 
+/// As many values as lanes, or fewer and zeros.
+#[inline(always)]
+pub(crate) fn load_up_to<S: Simd>(simd: S, from: &[f32]) -> S::F {
+    if from.len() == S::LANES { simd.load(from) } else { simd.load_part(from) }
+}
+
+/// Into as many values as lanes, or fewer.
+#[inline(always)]
+pub(crate) fn store_up_to<S: Simd>(simd: S, x: S::F, to: &mut [f32]) {
+    if to.len() == S::LANES {
+        simd.store(x, to);
+    } else {
+        simd.store_part(x, to);
+    }
+}
+
 /// Something to be compiled for each level.
 pub(crate) trait Work {
     type Output;

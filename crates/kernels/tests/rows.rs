@@ -145,7 +145,7 @@ fn wrong_sizes_are_errors() {
     assert!(layer_norm(cpu, &[0.0; 2], &[1.0; 2], &[0.0], 0.0, &mut [0.0; 2]).is_err());
     let attention = Attention { cpu, heads: 2, head_size: 2, scale: 1.0 };
     let of = |start, tokens| Tokens { values: &[0.0; 24], width: 4, start, tokens };
-    let mut apply = |q, k, v, length| attention.apply(q, k, v, &mut vec![0.0; length], &Alone);
+    let apply = |q, k, v, length| attention.apply(q, k, v, &mut vec![0.0; length], &Alone);
     assert!(apply(of(0, 3), of(0, 3), of(0, 3), 24).is_ok());
     assert!(apply(of(1, 3), of(0, 3), of(0, 3), 24).is_err());
     assert!(apply(of(0, 3), of(0, 2), of(0, 2), 24).is_err());

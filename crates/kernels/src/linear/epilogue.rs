@@ -1,7 +1,7 @@
 //! What happens to a tile between registers and memory.
 
 use super::{Linear, Precision, Then, block::Quantised};
-use crate::simd::Simd;
+use crate::simd::{Simd, load_up_to, store_up_to};
 
 /// The same for all tiles of a block of steps.
 pub(super) struct Epilogue<'a> {
@@ -31,8 +31,7 @@ impl Epilogue<'_> {
                 sum = simd.mul(simd.from_i32_bits(sum), scale);
             }
             if !self.first || self.then == Then::Add {
-                let before = if y.len() == S::LANES { simd.load(y) } else { simd.load_part(y) };
-                sum = simd.add(sum, before);
+                sum = simd.add(sum, load_up_to(simd, y));
             }
             if self.last {
                 sum = simd.add(sum, simd.load(&self.linear.bias[column..]));
@@ -43,11 +42,7 @@ impl Epilogue<'_> {
                     sum = activation.of(simd, sum);
                 }
             }
-            if y.len() == S::LANES {
-                simd.store(sum, y);
-            } else {
-                simd.store_part(sum, y);
-            }
+            store_up_to(simd, sum, y);
         }
     }
 }
