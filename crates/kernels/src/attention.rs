@@ -151,7 +151,10 @@ impl Head<'_> {
                     }
                 }
                 for row in 0..rows {
-                    let scores = &mut scores[row * A_STRIDE..][..block.len()];
+                    // Up to whole vectors, with scores that have no share.
+                    let whole = block.len().next_multiple_of(S::LANES);
+                    let scores = &mut scores[row * A_STRIDE..][..whole];
+                    scores[block.len()..].fill(f32::NEG_INFINITY);
                     let now = most[row].max(largest(simd, scores));
                     let shares = exp_row(simd, scores, now);
                     if block.start > 0 {
@@ -213,8 +216,13 @@ impl Head<'_> {
             let count = S::TILE_COLUMNS.min(own.len() - from);
             for (key, packed) in packed.chunks_exact_mut(S::TILE_COLUMNS).enumerate() {
                 let values = &self.v.head(self.image, key, own.clone())[from..from + count];
-                packed[..count].copy_from_slice(values);
-                packed[count..].fill(0.0);
+                if count == S::TILE_COLUMNS {
+                    // A length that is known makes vectors of the copy.
+                    packed[..S::TILE_COLUMNS].copy_from_slice(&values[..S::TILE_COLUMNS]);
+                } else {
+                    packed[..count].copy_from_slice(values);
+                    packed[count..].fill(0.0);
+                }
             }
         }
     }

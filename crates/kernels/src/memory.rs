@@ -89,6 +89,12 @@ impl<'a> Shared<'a> {
         Self { start: slice.as_mut_ptr(), length: slice.len(), borrowed: PhantomData }
     }
 
+    /// Where a value stands, for a hint; nothing may be read there.
+    #[inline(always)]
+    pub(crate) fn address(&self, at: usize) -> *const f32 {
+        self.start.wrapping_add(at)
+    }
+
     /// The part at `range`.
     ///
     /// # Safety

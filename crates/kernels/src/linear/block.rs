@@ -54,20 +54,22 @@ impl<T: Source> Block<'_, T> {
         scratch.words.reserve(VALUES);
         let (staged, buffer) = (scratch.block.as_mut_slice(), scratch.words.as_mut_slice());
         let mut quantised = [Quantised { scale: 1.0, offset: 0.0 }; ROWS];
-        if precision == Precision::Int8 && !self.source.is_bytes() {
-            for (row, quantised) in self.rows.clone().zip(&mut quantised) {
-                *quantised = self.range(simd, row, buffer);
-            }
-        }
+        let dynamic = precision == Precision::Int8 && !self.source.is_bytes();
+        let mut targets = [0; ROWS];
         let mut tile = [0.0; TILE];
         let tile = &mut tile[..S::TILE_ROWS * S::TILE_COLUMNS];
         for block in 0..geometry.blocks() {
             let steps = geometry.steps_of(block);
-            for (row, quantised) in self.rows.clone().zip(&quantised) {
+            for (row, quantised) in self.rows.clone().zip(&mut quantised) {
+                if dynamic && block == 0 {
+                    // Just before it is staged, so that the row is read from memory once.
+                    *quantised = self.range(simd, row, buffer);
+                }
                 let staged = &mut staged[(row - self.rows.start) * A_STRIDE..][..steps.len()];
                 self.stage(simd, row, &steps, *quantised, staged, buffer);
             }
             let epilogue = Epilogue {
+                y: self.y,
                 linear: self.linear,
                 first: block == 0,
                 last: block + 1 == geometry.blocks(),
@@ -79,17 +81,22 @@ impl<T: Source> Block<'_, T> {
                 for number in 0..tiles {
                     let first = number * S::TILE_ROWS;
                     let staged = &staged[first * A_STRIDE..];
+                    let rows = S::TILE_ROWS.min(self.rows.len() - first);
+                    for (row, target) in targets.iter_mut().enumerate().take(rows) {
+                        *target = self.source.target(self.rows.start + first + row) * self.linear.outputs;
+                        // The product takes as long as memory takes to answer.
+                        for line in (columns.start..columns.end).step_by(16) {
+                            simd.prefetch(self.y.address(*target + line));
+                        }
+                    }
                     match precision {
                         Precision::F32 => simd.tile::<F32Words>(staged, packed, steps.len(), tile),
                         Precision::Bf16 => simd.tile::<Bf16Pairs>(staged, packed, steps.len(), tile),
                         Precision::Int8 => simd.tile::<I8Quads>(staged, packed, steps.len(), tile),
                     }
-                    let rows = S::TILE_ROWS.min(self.rows.len() - first);
-                    for (row, tile) in tile.chunks_exact(S::TILE_COLUMNS).enumerate().take(rows) {
-                        let target = self.source.target(self.rows.start + first + row) * self.linear.outputs;
-                        // SAFETY: tasks share neither rows of the source, which have targets of their own, nor panels.
-                        let y = unsafe { self.y.part(target + columns.start..target + columns.end) };
-                        epilogue.row(simd, tile, quantised[first + row], columns.start, y);
+                    // SAFETY: tasks share neither rows of the source, which have targets of their own, nor panels.
+                    unsafe {
+                        epilogue.tile(simd, tile, &quantised[first..first + rows], &targets[..rows], columns.clone());
                     }
                 }
             }
