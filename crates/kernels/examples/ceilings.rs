@@ -38,7 +38,13 @@ const CHAINS: usize = 24;
 /// The loops of a level, which return how many operations they did.
 #[cfg(target_arch = "x86_64")]
 mod loops {
-    use std::{arch::x86_64::*, hint::black_box};
+    use std::{
+        arch::x86_64::{
+            _mm256_fmadd_ps, _mm256_set1_ps, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_dpbusd_epi32,
+            _mm512_fmadd_ps, _mm512_set1_epi8, _mm512_set1_ps,
+        },
+        hint::black_box,
+    };
 
     use super::{CHAINS, STEPS};
 
@@ -109,8 +115,8 @@ fn operations(cpu: Cpu, precision: Precision) -> Option<f64> {
     #[cfg(target_arch = "x86_64")]
     {
         let level = cpu.level();
-        // SAFETY: a `Cpu` exists only where the machine has the instructions of its level, and of those below it.
         return match precision {
+            // SAFETY: a `Cpu` exists only where the machine has the instructions of its level, and of those below it.
             Precision::F32 if level >= Level::Avx512 => Some(unsafe { loops::f32_512() }),
             // SAFETY: as above.
             Precision::F32 if level >= Level::Avx2 => Some(unsafe { loops::f32_256() }),

@@ -82,7 +82,7 @@ impl Attention {
         let y = Shared::new(y);
         pool.run(images * self.heads, &|task| {
             let (image, head) = (task / self.heads, task % self.heads);
-            run(self.cpu, Head { q, k, v, y: &y, image, head, of: *self });
+            run(self.cpu, Head { q, k, v, y: &y, image, number: head, of: *self });
         });
         Ok(())
     }
@@ -95,7 +95,7 @@ struct Head<'a> {
     v: Tokens<'a>,
     y: &'a Shared<'a>,
     image: usize,
-    head: usize,
+    number: usize,
     of: Attention,
 }
 
@@ -114,7 +114,7 @@ impl Head<'_> {
     #[inline(always)]
     fn compute<S: Simd>(&self, simd: S, scratch: &mut Scratch) {
         let (size, keys) = (self.of.head_size, self.k.tokens);
-        let own = self.head * size..(self.head + 1) * size;
+        let own = self.number * size..(self.number + 1) * size;
         let key_panels = keys.div_ceil(S::TILE_COLUMNS);
         let value_panels = size.div_ceil(S::TILE_COLUMNS);
         let panel_width = value_panels * S::TILE_COLUMNS;

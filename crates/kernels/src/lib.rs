@@ -24,6 +24,9 @@
 //! # Ok::<(), imbed_kernels::Error>(())
 //! ```
 
+// What is not inlined into a function compiled with a level's instructions is compiled without them.
+#![allow(clippy::inline_always)]
+
 mod activation;
 mod attention;
 mod cpu;

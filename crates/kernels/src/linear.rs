@@ -112,7 +112,7 @@ impl Geometry {
 }
 
 impl Linear {
-    /// Packs weights, `[outputs, inputs]` row by row as PyTorch's `Linear` has them, with a bias for each output.
+    /// Packs weights, `[outputs, inputs]` row by row as `torch.nn.Linear` has them, with a bias for each output.
     ///
     /// ```
     /// # use imbed_kernels::{Cpu, Error, Linear, Precision};

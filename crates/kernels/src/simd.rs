@@ -56,8 +56,8 @@ pub(crate) trait Simd: Copy + Sync {
     fn scale(self, x: Self::F, n: Self::F) -> Self::F;
     /// `a` where `x` is negative, else `b`.
     fn where_negative(self, x: Self::F, a: Self::F, b: Self::F) -> Self::F;
-    /// The bits read as whole numbers.
-    fn from_i32_bits(self, x: Self::F) -> Self::F;
+    /// The bits read as a whole number, which they are the i32 of.
+    fn whole_number(self, x: Self::F) -> Self::F;
     fn sum(self, x: Self::F) -> f32;
     fn largest(self, x: Self::F) -> f32;
 

@@ -49,7 +49,7 @@ impl Epilogue<'_> {
                 let y = unsafe { self.y.part(target + at..target + end) };
                 let mut sum = simd.load(&tile[v * S::LANES..]);
                 if whole_numbers {
-                    sum = simd.mul(simd.from_i32_bits(sum), simd.mul(simd.splat(quantised.scale), scales));
+                    sum = simd.mul(simd.whole_number(sum), simd.mul(simd.splat(quantised.scale), scales));
                 }
                 if before {
                     sum = simd.add(sum, load_up_to(simd, y));

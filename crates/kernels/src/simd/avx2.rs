@@ -131,7 +131,7 @@ impl Simd for Avx2 {
         op!(_mm256_blendv_ps(b, a, x))
     }
     #[inline(always)]
-    fn from_i32_bits(self, x: __m256) -> __m256 {
+    fn whole_number(self, x: __m256) -> __m256 {
         op!(_mm256_cvtepi32_ps(_mm256_castps_si256(x)))
     }
     #[inline(always)]

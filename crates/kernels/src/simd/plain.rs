@@ -115,7 +115,7 @@ impl Simd for Plain {
         std::array::from_fn(|i| if x[i].is_sign_negative() { a[i] } else { b[i] })
     }
     #[inline(always)]
-    fn from_i32_bits(self, x: F) -> F {
+    fn whole_number(self, x: F) -> F {
         map(x, |x| x.to_bits() as i32 as f32)
     }
     #[inline(always)]
