@@ -124,7 +124,7 @@ impl Head<'_> {
         let (queries, scores) = scratch.block.as_mut_slice().split_at_mut(S::TILE_ROWS * A_STRIDE);
         let (packed_keys, rest) = scratch.words.as_mut_slice().split_at_mut(lengths[0]);
         let (packed_values, sums) = rest.split_at_mut(lengths[1]);
-        self.pack_keys::<S>(packed_keys, own.clone());
+        self.pack_keys(simd, packed_keys, own.clone());
         self.pack_values::<S>(packed_values, own.clone());
 
         let mut tile = [0.0; TILE.0 * TILE.1];
@@ -194,15 +194,25 @@ impl Head<'_> {
 
     /// For each panel of keys, for each value of a head: that value of each key.
     #[inline(always)]
-    fn pack_keys<S: Simd>(&self, packed: &mut [f32], own: Range<usize>) {
+    fn pack_keys<S: Simd>(&self, simd: S, packed: &mut [f32], own: Range<usize>) {
         let keys = self.k.tokens;
         for (panel, packed) in packed.chunks_exact_mut(own.len() * S::TILE_COLUMNS).enumerate() {
-            for column in 0..S::TILE_COLUMNS {
-                // Columns beyond the last key repeat it: their scores are not read.
-                let key = (panel * S::TILE_COLUMNS + column).min(keys - 1);
-                let values = self.k.head(self.image, key, own.clone());
-                for (values, packed) in values.iter().zip(packed.chunks_exact_mut(S::TILE_COLUMNS)) {
-                    packed[column] = *values;
+            for first in (0..S::TILE_COLUMNS).step_by(S::LANES) {
+                let key = panel * S::TILE_COLUMNS + first;
+                if key + S::LANES <= keys {
+                    let start = (self.image * keys + key) * self.k.width + self.k.start + own.start;
+                    for (i, packed) in packed.chunks_exact_mut(S::TILE_COLUMNS).enumerate() {
+                        let values = simd.load_strided(&self.k.values[start + i..], self.k.width);
+                        simd.store(values, &mut packed[first..]);
+                    }
+                    continue;
+                }
+                for lane in 0..S::LANES {
+                    // Columns beyond the last key repeat it: their scores are not read.
+                    let values = self.k.head(self.image, (key + lane).min(keys - 1), own.clone());
+                    for (values, packed) in values.iter().zip(packed.chunks_exact_mut(S::TILE_COLUMNS)) {
+                        packed[first + lane] = *values;
+                    }
                 }
             }
         }

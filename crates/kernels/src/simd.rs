@@ -32,6 +32,8 @@ pub(crate) trait Simd: Copy + Sync {
     fn load(self, from: &[f32]) -> Self::F;
     /// A slice shorter than a vector, and zeros.
     fn load_part(self, from: &[f32]) -> Self::F;
+    /// Every `stride`th of a slice, which reaches as far.
+    fn load_strided(self, from: &[f32], stride: usize) -> Self::F;
     fn store(self, x: Self::F, to: &mut [f32]);
     /// Into a slice shorter than a vector.
     fn store_part(self, x: Self::F, to: &mut [f32]);

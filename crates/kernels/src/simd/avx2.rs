@@ -5,9 +5,9 @@ use std::arch::x86_64::{
     _mm_max_ps, _mm_max_ss, _mm_movehl_ps, _mm_prefetch, _mm_shuffle_ps, _mm256_add_epi32, _mm256_add_ps,
     _mm256_and_ps, _mm256_and_si256, _mm256_andnot_ps, _mm256_blendv_ps, _mm256_castps_si256, _mm256_castps256_ps128,
     _mm256_castsi256_ps, _mm256_cvtepi32_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
-    _mm256_loadu_ps, _mm256_madd_epi16, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_round_ps,
-    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srai_epi16,
-    _mm256_srli_epi16, _mm256_storeu_ps, _mm256_sub_ps,
+    _mm256_i32gather_ps, _mm256_loadu_ps, _mm256_madd_epi16, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps,
+    _mm256_mullo_epi32, _mm256_round_ps, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32,
+    _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srai_epi16, _mm256_srli_epi16, _mm256_storeu_ps, _mm256_sub_ps,
 };
 
 use half::bf16;
@@ -55,6 +55,16 @@ impl Simd for Avx2 {
         let mut all = [0.0; LANES];
         all[..from.len()].copy_from_slice(from);
         self.load(&all)
+    }
+    #[inline(always)]
+    fn load_strided(self, from: &[f32], stride: usize) -> __m256 {
+        let last = (LANES - 1) * stride;
+        assert!(last < from.len() && last <= i32::MAX as usize);
+        // SAFETY: the last index is within the slice, and none is larger.
+        unsafe {
+            let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            _mm256_i32gather_ps::<4>(from.as_ptr(), _mm256_mullo_epi32(lanes, _mm256_set1_epi32(stride as i32)))
+        }
     }
     #[inline(always)]
     fn store(self, x: __m256, to: &mut [f32]) {

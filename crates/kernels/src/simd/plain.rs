@@ -49,6 +49,10 @@ impl Simd for Plain {
         std::array::from_fn(|i| from.get(i).copied().unwrap_or(0.0))
     }
     #[inline(always)]
+    fn load_strided(self, from: &[f32], stride: usize) -> F {
+        std::array::from_fn(|i| from[i * stride])
+    }
+    #[inline(always)]
     fn store(self, x: F, to: &mut [f32]) {
         to[..LANES].copy_from_slice(&x);
     }
