@@ -207,9 +207,9 @@ impl Head<'_> {
                     }
                     continue;
                 }
-                for lane in 0..S::LANES {
-                    // Columns beyond the last key repeat it: their scores are not read.
-                    let values = self.k.head(self.image, (key + lane).min(keys - 1), own.clone());
+                // Columns beyond the last key keep what they have: their scores are not read, and no other depends on them.
+                for lane in 0..keys.saturating_sub(key) {
+                    let values = self.k.head(self.image, key + lane, own.clone());
                     for (values, packed) in values.iter().zip(packed.chunks_exact_mut(S::TILE_COLUMNS)) {
                         packed[first + lane] = *values;
                     }
