@@ -55,8 +55,10 @@ impl Tokens<'_> {
     fn images(&self, width: usize) -> Result<usize, Error> {
         check(self.tokens > 0 && self.width > 0, "an image has tokens, and a token values")?;
         check(self.start.checked_add(width).is_some_and(|end| end <= self.width), "the heads are within a row")?;
-        check(self.values.len().is_multiple_of(self.tokens * self.width), "tokens are whole images")?;
-        Ok(self.values.len() / (self.tokens * self.width))
+        check(self.width <= 1 << 24, "a token has at most 2^24 values")?;
+        let image = self.tokens.checked_mul(self.width).filter(|image| self.values.len().is_multiple_of(*image));
+        check(image.is_some(), "tokens are whole images")?;
+        Ok(image.map_or(0, |image| self.values.len() / image))
     }
 }
 
@@ -71,6 +73,7 @@ impl Attention {
         pool: &dyn Pool,
     ) -> Result<(), Error> {
         check(self.heads > 0 && (1..=A_STRIDE).contains(&self.head_size), "there are heads, of 1 to 784 values")?;
+        check(self.heads <= 1 << 16, "there are at most 65536 heads")?;
         let width = self.heads * self.head_size;
         let images = q.images(width)?;
         check(

@@ -184,7 +184,7 @@ impl Linear {
     ) -> Result<(), Error> {
         patches.check()?;
         check_length("values of a patch", self.inputs, patches.values())?;
-        check_length("output", patches.tokens() * self.outputs, y.len())?;
+        check_length("output", patches.tokens().saturating_mul(self.outputs), y.len())?;
         self.apply_to(patches, y, then, pool);
         Ok(())
     }

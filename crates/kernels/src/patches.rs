@@ -29,26 +29,34 @@ pub struct Patches<'a> {
 impl Patches<'_> {
     /// Values of a patch.
     pub fn values(&self) -> usize {
-        self.side * self.side * 3
+        self.side.saturating_mul(self.side).saturating_mul(3)
     }
 
-    /// Rows of the output.
+    /// Rows of the output: none where sizes are zero, which [`apply_patches`](crate::Linear::apply_patches) refuses.
     pub fn tokens(&self) -> usize {
-        self.images() * (self.skipped + self.of_image())
+        self.images().saturating_mul(self.skipped.saturating_add(self.of_image()))
+    }
+
+    /// Bytes of an image.
+    fn image(&self) -> Option<usize> {
+        self.height.checked_mul(self.width)?.checked_mul(3)
     }
 
     fn images(&self) -> usize {
-        self.pixels.len() / (self.height * self.width * 3)
+        self.image().and_then(|bytes| self.pixels.len().checked_div(bytes)).unwrap_or(0)
     }
 
     fn of_image(&self) -> usize {
-        (self.height / self.side) * (self.width / self.side)
+        let along = |length: usize| length.checked_div(self.side).unwrap_or(0);
+        along(self.height).saturating_mul(along(self.width))
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
         check(self.height > 0 && self.width > 0 && self.side > 0, "images and patches have pixels")?;
         check(self.side <= self.height && self.side <= self.width, "an image is at least as large as a patch")?;
-        check(self.pixels.len().is_multiple_of(self.height * self.width * 3), "pixels are whole images")
+        let whole = self.image().is_some_and(|bytes| self.pixels.len().is_multiple_of(bytes));
+        check(whole, "pixels are whole images")?;
+        check(self.tokens() < usize::MAX, "tokens can be counted")
     }
 }
 
@@ -105,8 +113,8 @@ pub fn fold_normalisation(
     mean: [f32; 3],
     deviation: [f32; 3],
 ) -> Result<(Vec<f32>, Vec<f32>), Error> {
+    check((1..=1 << 12).contains(&side), "a patch has a side of 1 to 4096 pixels")?;
     let pixels = side * side;
-    check(pixels > 0, "a patch has pixels")?;
     check(weights.len().is_multiple_of(pixels * 3), "weights are whole patches of three colours")?;
     let outputs = weights.len() / (pixels * 3);
     if !bias.is_empty() {

@@ -339,4 +339,10 @@ fn wrong_sizes_are_errors() {
     assert!(linear.apply(&[], &mut [], Then::Add, &Alone).is_ok());
     let patches = Patches { pixels: &[0; 12], height: 2, width: 2, side: 3, skipped: 0 };
     assert!(linear.apply_patches(&patches, &mut [], Then::Add, &Alone).is_err());
+    for (height, width, side, skipped) in [(0, 2, 1, 0), (2, 2, 0, 0), (usize::MAX, 2, 1, 0), (2, 2, 1, usize::MAX)] {
+        let patches = Patches { pixels: &[0; 12], height, width, side, skipped };
+        assert!(linear.apply_patches(&patches, &mut [], Then::Add, &Alone).is_err());
+        let _ = (patches.tokens(), patches.values());
+    }
+    assert!(fold_normalisation(&[], usize::MAX, &[], 1.0, [0.0; 3], [1.0; 3]).is_err());
 }

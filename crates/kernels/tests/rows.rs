@@ -153,5 +153,6 @@ fn wrong_sizes_are_errors() {
     assert!(apply(of(0, 3), of(0, 2), of(0, 2), 24).is_err());
     assert!(apply(of(0, 0), of(0, 3), of(0, 3), 24).is_err());
     assert!(apply(of(0, 3), of(0, 3), of(0, 3), 23).is_err());
+    assert!(apply(of(0, usize::MAX), of(0, 3), of(0, 3), 24).is_err());
     assert!(apply(of(usize::MAX, 3), of(0, 3), of(0, 3), 24).is_err());
 }

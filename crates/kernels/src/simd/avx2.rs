@@ -59,7 +59,7 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn load_strided(self, from: &[f32], stride: usize) -> __m256 {
         let last = (LANES - 1) * stride;
-        assert!(last < from.len() && last <= i32::MAX as usize);
+        assert!(last < from.len() && i32::try_from(last).is_ok());
         // SAFETY: the last index is within the slice, and none is larger.
         unsafe {
             let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
