@@ -9,6 +9,7 @@ use crate::{
     Cpu, Error, Pool,
     error::{check, check_length},
     memory::{Scratch, Shared},
+    pool::run_once,
     simd::{A_STRIDE, F32Words, Simd, Work, run},
     softmax::{exp_row, largest, scale_row},
 };
@@ -83,7 +84,7 @@ impl Attention {
         check(k.tokens == v.tokens, "there are as many keys as values")?;
         check_length("output", images * q.tokens * width, y.len())?;
         let y = Shared::new(y);
-        pool.run(images * self.heads, &|task| {
+        run_once(pool, images * self.heads, |task| {
             let (image, head) = (task / self.heads, task % self.heads);
             run(self.cpu, Head { q, k, v, y: &y, image, number: head, of: *self });
         });

@@ -13,6 +13,7 @@ use crate::{
     Activation, Cpu, Error, Patches, Pool,
     error::{check, check_length},
     memory::{Shared, Words},
+    pool::run_once,
     simd::{BLOCK_STEPS, Simd, run},
 };
 use block::Block;
@@ -205,7 +206,7 @@ impl Linear {
         } else {
             (tiles.div_ceil(most).next_multiple_of(workers).min(tiles), 1)
         };
-        pool.run(high * wide, &|task| {
+        run_once(pool, high * wide, |task| {
             let (row, column) = (task / wide, task % wide);
             let tiles = share(tiles, high, row);
             let rows = tiles.start * self.geometry.rows..(tiles.end * self.geometry.rows).min(rows);

@@ -1,5 +1,7 @@
 //! Who does the work.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 /// Threads of the caller's.
 pub trait Pool: Sync {
     /// How many tasks run at the same time, at least 1. Work is cut for that many.
@@ -22,5 +24,44 @@ impl Pool for Alone {
         for number in 0..tasks {
             task(number);
         }
+    }
+}
+
+/// As [`Pool::run`], but holds a pool to its word: a number that comes twice or is none does nothing. Tasks may so write parts
+/// of their own without asking.
+pub(crate) fn run_once(pool: &dyn Pool, tasks: usize, task: impl Fn(usize) + Sync) {
+    let begun: Vec<AtomicBool> = (0..tasks).map(|_| AtomicBool::new(false)).collect();
+    pool.run(tasks, &|number| {
+        if begun.get(number).is_some_and(|begun| !begun.swap(true, Ordering::Relaxed)) {
+            task(number);
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    struct Careless;
+
+    impl Pool for Careless {
+        fn workers(&self) -> usize {
+            0
+        }
+
+        fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+            (0..tasks + 2).chain(0..tasks).for_each(task);
+        }
+    }
+
+    #[test]
+    fn a_task_runs_once() {
+        let sum = AtomicUsize::new(0);
+        run_once(&Careless, 4, |number| {
+            sum.fetch_add(number, Ordering::Relaxed);
+        });
+        assert_eq!(sum.into_inner(), 6);
     }
 }
