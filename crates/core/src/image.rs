@@ -12,7 +12,7 @@ mod resize;
 
 use crate::{Error, ErrorKind, Result};
 
-pub use decode::{DecodeOptions, decode};
+pub use decode::{DecodeOptions, decode, jpeg_size};
 pub use encode::{EncodeFormat, encode};
 pub use format::{Format, sniff};
 pub use limits::Limits;

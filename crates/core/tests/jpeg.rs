@@ -1,8 +1,11 @@
 //! JPEGs become Pillow's bytes. The expected ones are made by `fixtures/jpeg.py`.
 
+use std::collections::BTreeMap;
+
 use imbed_core::{
     ErrorKind,
     image::{DecodeOptions, Limits, Mode, decode},
+    preprocess::Size,
 };
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -21,6 +24,8 @@ struct Case {
     size: (u32, u32),
     /// The CRC-32 of the pixels.
     pixels: String,
+    /// The same of the picture at one of so many parts of its size.
+    reduced: BTreeMap<u32, String>,
     /// In hexadecimal.
     file: String,
 }
@@ -30,6 +35,12 @@ impl Case {
         let digits = self.file.as_bytes().as_chunks::<2>().0;
         digits.iter().map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
     }
+}
+
+/// Has a picture of `size` (width, height) decoded at one of `by` parts of its size.
+fn reduced(size: (u32, u32), by: u32) -> DecodeOptions {
+    let at_least = Some(Size { height: size.1.div_ceil(by), width: size.0.div_ceil(by) });
+    DecodeOptions { at_least, ..DecodeOptions::default() }
 }
 
 fn golden() -> Golden {
@@ -61,6 +72,24 @@ fn every_pixel_is_pillows() {
         assert_eq!((image.mode(), image.width(), image.height()), (case.mode, case.size.0, case.size.1), "{made_by}");
         assert_eq!(format!("{:08x}", crc32(image.as_u8().unwrap())), case.pixels, "{made_by}");
     }
+}
+
+#[test]
+fn every_pixel_of_a_smaller_picture_is_pillows() {
+    let golden = golden();
+    let mut wrong = Vec::new();
+    for case in &golden.cases {
+        for (by, pixels) in &case.reduced {
+            let image = decode(&case.bytes(), &reduced(case.size, *by)).unwrap();
+            let size = (case.size.0.div_ceil(*by), case.size.1.div_ceil(*by));
+            assert_eq!((image.mode(), image.width(), image.height()), (case.mode, size.0, size.1), "{}", case.name);
+            if format!("{:08x}", crc32(image.as_u8().unwrap())) != *pixels {
+                wrong.push(format!("{} at 1/{by}", case.name));
+            }
+        }
+    }
+    let made_by = format!("Pillow {}, libjpeg-turbo {}", golden.pillow, golden.libjpeg_turbo);
+    assert!(wrong.is_empty(), "other pixels than those of {made_by}: {wrong:#?}");
 }
 
 #[test]

@@ -21,7 +21,12 @@ pub(super) struct Axis<W> {
 impl Axis<f64> {
     /// Weights, summing to 1 for each output, that turn `from` samples into `to`, for the outputs `range` of those.
     pub(super) fn new(from: u32, to: u32, range: Range<u32>, filter: Filter) -> Self {
-        let scale = f64::from(from) / f64::from(to);
+        Self::covering(from, from.into(), to, range, filter)
+    }
+
+    /// The same where the picture ends within the last sample: it covers `covers` of the `from` samples.
+    pub(super) fn covering(from: u32, covers: f64, to: u32, range: Range<u32>, filter: Filter) -> Self {
+        let scale = covers / f64::from(to);
         // Enlarging leaves the filter as wide as it is; reducing stretches it.
         let stretch = scale.max(1.0);
         let support = filter.support() * stretch;
@@ -102,6 +107,22 @@ mod tests {
         let whole = Axis::new(500, 224, 0..224, Filter::Bicubic);
         let part = Axis::new(500, 224, 50..60, Filter::Bicubic);
         assert!(part.taps().eq(whole.taps().skip(50).take(10)));
+    }
+
+    #[test]
+    fn a_picture_that_ends_within_a_sample_is_read_up_to_there() {
+        let centres = |axis: &Axis<f64>| -> Vec<f64> {
+            let centre =
+                |(sources, weights): (Range<usize>, &[f64])| sources.zip(weights).map(|(i, w)| i as f64 * w).sum();
+            axis.taps().map(centre).collect()
+        };
+        let (all, part) =
+            (Axis::new(50, 10, 0..10, Filter::Box), Axis::covering(50, 49.5, 10, 0..10, Filter::Triangle));
+        for (i, (all, part)) in centres(&all).into_iter().zip(centres(&part)).enumerate().skip(2).take(6) {
+            let expected = (i as f64 + 0.5) * 4.95 - 0.5;
+            assert!((part - expected).abs() < 0.05 && part < all, "{i}: {part} {expected}");
+        }
+        assert!(centres(&part)[9] < centres(&all)[9]);
     }
 
     #[test]

@@ -6,11 +6,13 @@
 
 use super::frame::{BLOCK, COEFFICIENTS};
 
-const CONSTANT_BITS: u32 = 13;
-const EXTRA_BITS: u32 = 2;
+/// Bits after the point of the constants.
+pub(super) const CONSTANT_BITS: u32 = 13;
+/// Bits after the point that samples have between columns and rows.
+pub(super) const EXTRA_BITS: u32 = 2;
 
 /// `x` with [`CONSTANT_BITS`] after the point.
-const fn fixed(x: f64) -> i32 {
+pub(super) const fn fixed(x: f64) -> i32 {
     (x * (1 << CONSTANT_BITS) as f64 + 0.5) as i32
 }
 
@@ -61,7 +63,7 @@ impl Transform for Full {
 
 /// Samples are around 128.
 #[inline(always)]
-fn sample(value: i32) -> u8 {
+pub(super) fn sample(value: i32) -> u8 {
     (value + 128).clamp(0, 255) as u8
 }
 

@@ -4,7 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::{
     colour::Colour,
-    frame::{BLOCK, COEFFICIENTS, Component, Frame},
+    frame::{COEFFICIENTS, Component, Frame},
     plane::Plane,
     upsample::{Rows, Upsampling},
 };
@@ -53,7 +53,7 @@ impl<'a> Output<'a> {
             self.frame.height
         } else {
             // The last row of samples waits for the one below it.
-            let ready = |(c, (_, up, _)): (&Component, &(_, Upsampling, _))| (rows * c.v * BLOCK - 1) * up.down();
+            let ready = |(c, (_, up, _)): (&Component, &(_, Upsampling, _))| (rows * c.v * c.side - 1) * up.down();
             self.frame.components.iter().zip(&self.planes).map(ready).min().unwrap_or(0).min(self.frame.height)
         };
         Arch::new().dispatch(Pixels { output: self, ready });
