@@ -66,3 +66,101 @@ impl Reduced {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        image::{EncodeFormat, Mode, Samples, encode},
+        preprocess::{Normalize, ResizeTarget},
+    };
+
+    fn recipe(target: Option<ResizeTarget>, filter: Filter, crop: Option<(u32, u32)>) -> Preprocess {
+        Preprocess {
+            resize: target.map(|target| Resize { target, filter }),
+            center_crop: crop.map(|(height, width)| Size { height, width }),
+            normalize: Normalize::NONE,
+        }
+    }
+
+    fn run(recipe: &Preprocess, reduced: &Reduced) -> Vec<u8> {
+        let mut out = vec![77; recipe.output_size_for(reduced.full).bytes() as usize];
+        recipe.run_reduced(reduced, Alpha::Drop, &mut out).unwrap();
+        out
+    }
+
+    /// Slow waves, other ones in each channel.
+    fn waves(width: u32, height: u32) -> Image {
+        let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (f64::from(x), f64::from(y))));
+        let wave = |x: f64| (128.0 + 100.0 * x.sin()) as u8;
+        let samples = pixels.flat_map(|(x, y)| [wave(x / 40.0), wave(y / 30.0), wave((x + y) / 50.0)]).collect();
+        Image::new(Mode::Rgb, width, height, Samples::U8(samples)).unwrap()
+    }
+
+    #[test]
+    fn the_least_source_is_a_multiple_of_the_size_before_any_cut() {
+        let size = |height, width| Size { height, width };
+        for (target, from, least) in [
+            (ResizeTarget::ShortestEdge(224), size(3000, 4000), size(448, 596)),
+            (ResizeTarget::Exact(size(30, 40)), size(7, 9), size(60, 80)),
+            (ResizeTarget::ConvNext { side: 224, crop_pct: 0.875 }, size(300, 600), size(512, 1024)),
+            (ResizeTarget::Exact(size(u32::MAX, 1)), size(7, 9), size(u32::MAX, 2)),
+        ] {
+            let recipe = recipe(Some(target), Filter::Bicubic, Some((224, 224)));
+            assert_eq!(recipe.least_source(from), Some(least), "{target:?}");
+        }
+    }
+
+    #[test]
+    fn a_recipe_that_does_not_filter_needs_the_whole_picture() {
+        let from = Size { height: 300, width: 400 };
+        assert_eq!(recipe(None, Filter::Bicubic, Some((2, 2))).least_source(from), None);
+        let nearest = recipe(Some(ResizeTarget::ShortestEdge(10)), Filter::Nearest, None);
+        assert_eq!(nearest.least_source(from), None);
+        let jpeg = encode(&waves(400, 300), EncodeFormat::Jpeg { quality: 90 }).unwrap();
+        let reduced = nearest.decode_reduced(&jpeg, &DecodeOptions::default()).unwrap();
+        assert_eq!((reduced.image.width(), reduced.full), (400, from));
+    }
+
+    #[test]
+    fn a_picture_decoded_smaller_shows_what_the_whole_one_shows() {
+        // Sides that no reduction divides: the last column and row stand for one pixel of eight.
+        for (width, height) in [(800, 600), (801, 601), (605, 793)] {
+            let jpeg = encode(&waves(width, height), EncodeFormat::Jpeg { quality: 95 }).unwrap();
+            let image = decode(&jpeg, &DecodeOptions::default()).unwrap();
+            for (target, by) in [(32, 8), (70, 4), (150, 2), (200, 1)] {
+                let recipe = recipe(Some(ResizeTarget::ShortestEdge(target)), Filter::Bicubic, None);
+                let reduced = recipe.decode_reduced(&jpeg, &DecodeOptions::default()).unwrap();
+                assert_eq!((reduced.image.width(), reduced.image.height()), (width.div_ceil(by), height.div_ceil(by)));
+                let full = Size { height, width };
+                assert_eq!(reduced.full, full);
+                let mut exact = vec![0; recipe.output_size_for(full).bytes() as usize];
+                recipe.run(&image, Alpha::Drop, &mut exact).unwrap();
+                let ours = run(&recipe, &reduced);
+                assert_eq!(ours.len(), exact.len());
+                let largest = ours.iter().zip(&exact).map(|(a, b)| a.abs_diff(*b)).max();
+                assert!(largest <= Some(if by == 1 { 0 } else { 6 }), "{width} x {height} to {target}: {largest:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_formats_are_decoded_as_they_are() {
+        let image = waves(80, 60);
+        let recipe = recipe(Some(ResizeTarget::ShortestEdge(5)), Filter::Bicubic, None);
+        let png = encode(&image, EncodeFormat::Png).unwrap();
+        let reduced = recipe.decode_reduced(&png, &DecodeOptions::default()).unwrap();
+        assert_eq!(reduced, Reduced { image, full: Size { height: 60, width: 80 } });
+    }
+
+    #[test]
+    fn an_image_that_is_no_reduction_is_an_error() {
+        let recipe = recipe(Some(ResizeTarget::ShortestEdge(5)), Filter::Bicubic, Some((5, 5)));
+        for full in [Size { height: 60, width: 80 }, Size { height: 30, width: 60 }, Size { height: 0, width: 0 }] {
+            let reduced = Reduced { image: waves(27, 20), full };
+            let error = recipe.run_reduced(&reduced, Alpha::Drop, &mut [0; 75]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Dimensions);
+            assert!(error.message().contains("27 x 20"), "{error}");
+        }
+    }
+}
