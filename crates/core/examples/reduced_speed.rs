@@ -1,11 +1,11 @@
-//! What decoding JPEGs smaller saves and costs, with the recipe of CLIP at 224 x 224.
+//! What decoding JPEGs smaller saves and costs, with the recipe of CLIP at SIDE x SIDE pixels.
 //!
-//!     cargo run --release -p imbed-core --example reduced_speed -- ROUNDS FILE…
+//!     cargo run --release -p imbed-core --example reduced_speed -- SIDE ROUNDS FILE…
 //!
 //! For each least size, as multiples of the size that the recipe resizes to, a line says how the files were decoded (so many
 //! at 1/1, 1/2, 1/4 and 1/8 of their size), the milliseconds that a file took on one thread (the median over the rounds of
-//! the mean over the files), exact and smaller, for decoding and for decoding with resizing, and by how much the 224 x 224
-//! pixels differ from the exact ones: the mean over all samples, the mean of the worst file, and the largest difference.
+//! the mean over the files), for decoding and for decoding with resizing, and by how much the SIDE x SIDE pixels differ from
+//! the exact ones: the mean over all samples, the mean of the worst file, and the largest difference.
 //! The ways take turns within a round.
 
 use std::time::Instant;
@@ -17,9 +17,8 @@ use imbed_core::{
     preprocess::{LEAST_REDUCTION, Preprocess, Reduced, Size, from_preprocessor_config},
 };
 
-/// Sizes compared, in halves of the size that the recipe resizes to; 0 stands for the exact way.
-const HALVES: [u32; 7] = [0, 2, 3, 4, 5, 6, 8];
-const SIDE: usize = 224;
+/// Sizes compared, in tenths of the size that the recipe resizes to; 0 stands for the exact way.
+const TENTHS: [u32; 8] = [0, 10, 15, 20, 22, 24, 30, 40];
 
 /// One file prepared in one way.
 struct Prepared {
@@ -31,28 +30,29 @@ struct Prepared {
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let rounds: usize = arguments
-        .next()
-        .and_then(|n| n.parse().ok())
-        .ok_or_else(|| Error::new(ErrorKind::BadOption, "give ROUNDS and files"))?;
+    let mut number = || {
+        let number = arguments.next().and_then(|n| n.parse::<usize>().ok());
+        number.ok_or_else(|| Error::new(ErrorKind::BadOption, "give SIDE, ROUNDS and files"))
+    };
+    let (side, rounds) = (number()?, number()?);
     let read = |path: String| std::fs::read(&path).map_err(|e| Error::io(&path, e));
     let files = arguments.map(read).collect::<Result<Vec<_>>>()?;
     let recipe = from_preprocessor_config(&serde_json::json!({
-        "image_processor_type": "CLIPImageProcessor", "size": { "shortest_edge": SIDE }, "crop_size": SIDE,
+        "image_processor_type": "CLIPImageProcessor", "size": { "shortest_edge": side }, "crop_size": side,
     }))?;
 
-    let mut times = vec![(Vec::new(), Vec::new()); HALVES.len()];
-    let mut reductions = vec![[0_usize; 9]; HALVES.len()];
-    let mut differences = vec![(0.0_f64, 0.0_f64, 0_u8); HALVES.len()];
+    let mut times = vec![(Vec::new(), Vec::new()); TENTHS.len()];
+    let mut reductions = vec![[0_usize; 9]; TENTHS.len()];
+    let mut differences = vec![(0.0_f64, 0.0_f64, 0_u8); TENTHS.len()];
     for round in 0..rounds.max(1) {
-        let mut sums = vec![(0.0, 0.0); HALVES.len()];
+        let mut sums = vec![(0.0, 0.0); TENTHS.len()];
         for file in &files {
             let mut exact = Vec::new();
-            for (way, halves) in HALVES.into_iter().enumerate() {
-                let prepared = prepare(&recipe, file, halves)?;
+            for (way, tenths) in TENTHS.into_iter().enumerate() {
+                let prepared = prepare(&recipe, file, tenths)?;
                 sums[way].0 += prepared.decode;
                 sums[way].1 += prepared.whole;
-                if halves == 0 {
+                if tenths == 0 {
                     exact.clone_from(&prepared.pixels);
                 }
                 if round == 0 {
@@ -68,10 +68,10 @@ fn main() -> Result<()> {
             whole.push(sum.1 / files.len() as f64);
         }
     }
-    for (way, halves) in HALVES.into_iter().enumerate() {
+    for (way, tenths) in TENTHS.into_iter().enumerate() {
         let [_, full, half, _, quarter, .., eighth] = reductions[way];
         let (mean, worst, largest) = differences[way];
-        let name = if halves == 0 { "exact".to_owned() } else { format!("{} x", f64::from(halves) / 2.0) };
+        let name = if tenths == 0 { "exact".to_owned() } else { format!("{} x", f64::from(tenths) / 10.0) };
         let (decode, whole) = (median(&mut times[way].0), median(&mut times[way].1));
         println!(
             "{name:>6}: {full}/{half}/{quarter}/{eighth} files, decode {decode:.3} ms, with resize {whole:.3} ms, \
@@ -81,11 +81,11 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn prepare(recipe: &Preprocess, file: &[u8], halves: u32) -> Result<Prepared> {
+fn prepare(recipe: &Preprocess, file: &[u8], tenths: u32) -> Result<Prepared> {
     let start = Instant::now();
     let mut options = DecodeOptions::default();
-    let size = jpeg_size(file, &options).filter(|_| halves > 0);
-    let times = |length: u32| length.saturating_mul(halves).div_ceil(2 * LEAST_REDUCTION);
+    let size = jpeg_size(file, &options).filter(|_| tenths > 0);
+    let times = |length: u32| length.saturating_mul(tenths).div_ceil(10 * LEAST_REDUCTION);
     options.at_least = size
         .and_then(|size| recipe.least_source(size))
         .map(|least| Size { height: times(least.height), width: times(least.width) });
@@ -93,7 +93,7 @@ fn prepare(recipe: &Preprocess, file: &[u8], halves: u32) -> Result<Prepared> {
     let decode = start.elapsed().as_secs_f64() * 1e3;
     let full = size.unwrap_or(Size { height: image.height(), width: image.width() });
     let reduced = Reduced { image, full };
-    let mut pixels = vec![0; SIDE * SIDE * 3];
+    let mut pixels = vec![0; recipe.output_size_for(full).bytes() as usize];
     recipe.run_reduced(&reduced, Alpha::Drop, &mut pixels)?;
     let whole = start.elapsed().as_secs_f64() * 1e3;
     let by = [1, 2, 4, 8].into_iter().find(|by| full.width.div_ceil(*by) == reduced.image.width()).unwrap_or(1);
