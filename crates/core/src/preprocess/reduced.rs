@@ -8,6 +8,11 @@ use crate::{
 };
 
 /// How many times the size that a recipe resizes to a picture keeps at least in [`Preprocess::decode_reduced`].
+///
+/// Chosen by measurement, over 200 photos of which nearly all were decoded smaller, against the exact way: from 2 times on the
+/// resized samples differ by about half a step of 255 in the mean, by 2.6 in the mean of the worst photo, and by 23 at most;
+/// from 3 times on by 0.2, 0.7 and 15. From 1.5 times on it is 0.8, 2.6 and 30, and from the very size on 2.3, 9 and 66. Twice
+/// still serves pictures of 1080 rows for a model of 224, which three times would not.
 pub const LEAST_REDUCTION: u32 = 2;
 
 /// A picture that may have been decoded at 1/2, 1/4 or 1/8 of its size.
@@ -32,6 +37,28 @@ impl Preprocess {
 
     /// Decodes a picture for [`run_reduced`](Self::run_reduced): a JPEG at the smallest size that
     /// [`least_source`](Self::least_source) allows, any other picture as large as it is.
+    ///
+    /// This is for those who want speed before the very pixels of the reference: see [`LEAST_REDUCTION`]. What
+    /// [`DecodeOptions::at_least`] says is not looked at.
+    ///
+    /// ```
+    /// use imbed_core::{
+    ///     image::{DecodeOptions, EncodeFormat, Image, Mode, Samples, encode},
+    ///     options::Alpha,
+    ///     preprocess::from_preprocessor_config,
+    /// };
+    ///
+    /// let recipe = from_preprocessor_config(&serde_json::json!({
+    ///     "image_processor_type": "CLIPImageProcessor", "size": { "shortest_edge": 32 }, "crop_size": 32,
+    /// }))?;
+    /// let photo = Image::new(Mode::Rgb, 400, 300, Samples::U8(vec![200; 400 * 300 * 3]))?;
+    /// let file = encode(&photo, EncodeFormat::Jpeg { quality: 90 })?;
+    /// let reduced = recipe.decode_reduced(&file, &DecodeOptions::default())?;
+    /// assert_eq!((reduced.image.width(), reduced.image.height()), (100, 75));
+    /// let mut pixels = vec![0; 32 * 32 * 3];
+    /// recipe.run_reduced(&reduced, Alpha::Drop, &mut pixels)?;
+    /// # Ok::<(), imbed_core::Error>(())
+    /// ```
     pub fn decode_reduced(&self, file: &[u8], options: &DecodeOptions) -> Result<Reduced> {
         let size = jpeg_size(file, options);
         let at_least = size.and_then(|size| self.least_source(size));
@@ -41,7 +68,8 @@ impl Preprocess {
     }
 
     /// [`run`](Self::run) for a picture that was decoded smaller. The output has the size, and shows the part, that it would
-    /// have of the whole picture.
+    /// have of the whole picture. (Where EXIF turned a picture whose sides the reduction does not divide, the part can be off
+    /// by less than one pixel of the image.)
     ///
     /// An error of kind [`Dimensions`](ErrorKind::Dimensions) if the image is not 1/1, 1/2, 1/4 or 1/8 as large as the whole
     /// picture, or `out` has not exactly the size of the output.
