@@ -43,7 +43,6 @@ impl Transform for Half {
                 }
             }
         }
-        // Rows side by side, so that all four go through the same arithmetic at once.
         let mut samples = [[0; 4]; 4];
         for (samples, row) in samples.iter_mut().zip(between) {
             *samples = four::<{ CONSTANT_BITS + EXTRA_BITS + 4 }>(row).map(|value| sample(value.into()));
