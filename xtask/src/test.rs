@@ -33,10 +33,7 @@ const CHECKS: &[Check] = &[
         name: "lints",
         guards: "clippy without a warning, optional providers included",
         run: || {
-            // The features that need no toolkit to build; the tests build without them.
-            let torch = if matches!(setup::libtorch()?, Libtorch::Missing) { "" } else { ",imbed-cli/torch" };
-            let features = format!("imbed-cli/onnx,imbed-cli/openai,imbed-cli/cluster{torch}");
-            let mut clippy = workspace(&["clippy", "--all-targets", "--features", &features])?;
+            let mut clippy = workspace(&["clippy", "--all-targets", "--features", &optional()?])?;
             step::run(clippy.args(["--", "--deny", "warnings"]))
         },
     },
@@ -63,7 +60,11 @@ const CHECKS: &[Check] = &[
     Check {
         name: "api-docs",
         guards: "rustdoc without a warning",
-        run: || step::run(workspace(&["doc", "--no-deps"])?.env("RUSTDOCFLAGS", "--deny warnings")),
+        // With the features of the lints, whose look at the dependencies then serves here too.
+        run: || {
+            let mut doc = workspace(&["doc", "--no-deps", "--features", &optional()?])?;
+            step::run(doc.env("RUSTDOCFLAGS", "--deny warnings"))
+        },
     },
     Check {
         name: "features",
@@ -75,6 +76,12 @@ const CHECKS: &[Check] = &[
     Check { name: "package", guards: "the crates can be packaged", run: clean_room::package },
     Check { name: "readme", guards: "the README's first command, in a folder of its own", run: clean_room::readme },
 ];
+
+/// The features that need no toolkit to build; the tests build without them.
+fn optional() -> Result<String> {
+    let torch = if matches!(setup::libtorch()?, Libtorch::Missing) { "" } else { ",imbed-cli/torch" };
+    Ok(format!("imbed-cli/onnx,imbed-cli/openai,imbed-cli/cluster{torch}"))
+}
 
 /// `cargo ARGS…` over all of the workspace, with the libtorch that one of its crates is linked with.
 fn workspace(args: &[&str]) -> Result<Command> {
