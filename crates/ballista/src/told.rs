@@ -14,30 +14,9 @@ use serde::{Deserialize, Serialize};
 const START: &str = "<imbed:";
 const END: char = '>';
 
-/// All kinds, to be found by their names.
-const KINDS: [ErrorKind; 17] = [
-    ErrorKind::UnknownProvider,
-    ErrorKind::UnknownModel,
-    ErrorKind::BadOption,
-    ErrorKind::Config,
-    ErrorKind::BadInput,
-    ErrorKind::Decode,
-    ErrorKind::Unsupported,
-    ErrorKind::Limit,
-    ErrorKind::Dimensions,
-    ErrorKind::Device,
-    ErrorKind::OutOfMemory,
-    ErrorKind::Model,
-    ErrorKind::Request,
-    ErrorKind::RateLimited,
-    ErrorKind::Io,
-    ErrorKind::Cancelled,
-    ErrorKind::Internal,
-];
-
 #[derive(Serialize, Deserialize)]
 struct Told {
-    kind: String,
+    kind: ErrorKind,
     message: String,
     hint: Option<String>,
 }
@@ -47,11 +26,8 @@ struct Told {
 /// A temporary error is told as one of input and output, as those are tried again.
 pub(crate) fn tell(error: DataFusionError) -> DataFusionError {
     let Some(ours) = find(&error) else { return error };
-    let told = Told {
-        kind: ours.kind().as_str().to_owned(),
-        message: ours.message().to_owned(),
-        hint: ours.hint_text().map(str::to_owned),
-    };
+    let told =
+        Told { kind: ours.kind(), message: ours.message().to_owned(), hint: ours.hint_text().map(str::to_owned) };
     let Ok(json) = serde_json::to_vec(&told) else { return error };
     let mut digits = String::with_capacity(2 * json.len());
     for byte in json {
@@ -96,8 +72,7 @@ fn heard(text: &str) -> Option<Error> {
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     let json: Vec<u8> = digits.as_bytes().chunks(2).map(byte).collect::<Option<_>>()?;
     let told: Told = serde_json::from_slice(&json).ok()?;
-    let kind = KINDS.into_iter().find(|kind| kind.as_str() == told.kind).unwrap_or(ErrorKind::Internal);
-    let error = Error::new(kind, told.message);
+    let error = Error::new(told.kind, told.message);
     Some(match told.hint {
         Some(hint) => error.hint(hint),
         None => error,

@@ -139,12 +139,20 @@ fn read_folder(folder: &Path) -> Vec<RecordBatch> {
 fn queries_and_embeddings_are_those_of_one_process() {
     let cluster = Cluster::start();
     let examples = examples();
+    fs::create_dir(cluster.path().join("shots")).unwrap();
+    for name in ["city-1.jpg", "city-2.jpg"] {
+        fs::copy(Path::new(&examples).join(name), cluster.path().join("shots").join(name)).unwrap();
+    }
     for query in [
         format!("SELECT path, embed_image(image) AS e FROM images('{examples}')"),
         format!(
             "SELECT path, size, image_width(decode_image(image)) AS w, embed_image(resize_image(decode_image(image, mode \
              => 'RGB'), 64, 64), normalize => true) AS e FROM images('{examples}/*.jpg') WHERE size > 1000"
         ),
+        // An aggregate of vectors.
+        format!("SELECT count(embed_image(image)) AS n, count(*) AS all FROM images('{examples}')"),
+        // A path in a column starts from the client's folder, as one of a folder does.
+        "SELECT path, embed_image(path) AS e FROM images('shots')".to_owned(),
         format!("SELECT format, count(*) AS n, sum(size) AS bytes FROM images('{examples}') GROUP BY format"),
     ] {
         let here = run(cluster.path(), &["sql", "--json", &query], 0);

@@ -2,13 +2,16 @@
 
 use std::{fmt, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 /// `Result` with imbed's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What sort of failure an [`Error`] is, for callers that act on it and for counting.
 ///
 /// The name printed by `Display` is stable: summaries, the `error` column and scripts use it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// No linked provider has this name or alias.

@@ -4,6 +4,7 @@ mod bind;
 mod columns;
 mod exec;
 mod fuse;
+mod lift;
 mod limit;
 mod rule;
 mod scan;
@@ -19,7 +20,10 @@ use datafusion::physical_plan::{ExecutionPlan, metrics::Count};
 use imbed_core::{Result, options::OnError};
 use imbed_engine::Images;
 
-use crate::pipeline::{Embedded, Producer};
+use crate::{
+    function::in_a_query,
+    pipeline::{Embedded, Producer},
+};
 
 pub(crate) use bind::BindRule;
 pub(crate) use exec::{EmbedCall, EmbedExec};
@@ -76,14 +80,7 @@ pub(crate) async fn embed(
             None => format!("row {row} {}", failures.place),
         };
         match failures.on_error {
-            OnError::Raise => {
-                let hint = error
-                    .error
-                    .hint_text()
-                    .unwrap_or("on_error => 'ignore' (or 'log') makes such rows null and goes on");
-                let hint = hint.to_owned();
-                return Err(error.error.context(place).hint(hint));
-            }
+            OnError::Raise => return Err(in_a_query(error.error).context(place)),
             OnError::Log => tracing::warn!("{place}: {}: {}", error.error.kind(), error.error.message()),
             OnError::Ignore => {}
         }

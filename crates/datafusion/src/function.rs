@@ -20,7 +20,11 @@ use datafusion::{
 };
 use imbed_core::{Error, ErrorKind, Result, arrow::kernels::RowErrors, options::OnError};
 
-use crate::{carried::Carried, error::wrap, literals::Literals};
+use crate::{
+    carried::Carried,
+    error::wrap,
+    literals::{Literals, scalars},
+};
 
 /// One parameter of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +128,18 @@ impl Running<'_> {
     }
 }
 
+/// `error` of a row that stops a query, with what the query can do about it: it has no flag that raises a limit.
+pub(crate) fn in_a_query(error: Error) -> Error {
+    const NULL: &str = "on_error => 'ignore' (or 'log') makes such rows null and goes on";
+    match error.kind() {
+        ErrorKind::Limit => {
+            error.hint(format!("{NULL}; `imbed embed` can raise its limits for images that are to be trusted"))
+        }
+        _ if error.hint_text().is_none() => error.hint(NULL),
+        _ => error,
+    }
+}
+
 /// Tells of rows that failed, where that was asked for.
 pub(crate) fn report(errors: &RowErrors, on_error: OnError) {
     if on_error == OnError::Log {
@@ -148,6 +164,11 @@ pub(crate) struct Scalar<F> {
 }
 
 impl<F: Function> Scalar<F> {
+    /// `error` of a row, with what the query can do about it.
+    fn told(error: Error) -> Error {
+        if F::PARAMETERS.contains(&ON_ERROR) { in_a_query(error) } else { error }
+    }
+
     pub(crate) fn udf() -> ScalarUDF {
         Self::carrying(None)
     }
@@ -229,12 +250,9 @@ impl<F: Function> ScalarUDFImpl for Scalar<F> {
             args.arg_fields.clone_from(&carried.arguments);
             args.return_field = Arc::clone(&carried.result);
         }
-        let scalars = args.args.iter().map(|value| match value {
-            ColumnarValue::Scalar(scalar) => Some(scalar),
-            ColumnarValue::Array(_) => None,
-        });
-        let call = Running { literals: Literals::new(F::NAME, F::PARAMETERS, scalars), args: &args };
-        let result = F::run(&call).map_err(|e| wrap(e.context(F::NAME)))?;
+        let call =
+            Running { literals: Literals::new(F::NAME, F::PARAMETERS, scalars(&args.args).into_iter()), args: &args };
+        let result = F::run(&call).map_err(|e| wrap(Self::told(e).context(F::NAME)))?;
         if result.data_type() != args.return_field.data_type() {
             return exec_err!(
                 "{} was planned as {} and gave {}",

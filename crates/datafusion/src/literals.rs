@@ -2,10 +2,35 @@
 
 use std::{fmt::Display, str::FromStr};
 
-use datafusion::scalar::ScalarValue;
+use datafusion::{
+    logical_expr::{ColumnarValue, Expr},
+    scalar::ScalarValue,
+};
 use imbed_core::{Error, ErrorKind, Result};
 
 use crate::function::Parameter;
+
+/// For each argument of a call in a logical plan: its value, or `None` if it is not a constant.
+pub(crate) fn constants(arguments: &[Expr]) -> Vec<Option<&ScalarValue>> {
+    fn constant(argument: &Expr) -> Option<&ScalarValue> {
+        match argument {
+            Expr::Literal(value, _) => Some(value),
+            _ => None,
+        }
+    }
+    arguments.iter().map(constant).collect()
+}
+
+/// The same for a call with the rows of one batch.
+pub(crate) fn scalars(arguments: &[ColumnarValue]) -> Vec<Option<&ScalarValue>> {
+    fn scalar(argument: &ColumnarValue) -> Option<&ScalarValue> {
+        match argument {
+            ColumnarValue::Scalar(scalar) => Some(scalar),
+            ColumnarValue::Array(_) => None,
+        }
+    }
+    arguments.iter().map(scalar).collect()
+}
 
 /// The constants of one call.
 #[derive(Debug)]

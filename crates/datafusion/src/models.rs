@@ -38,12 +38,14 @@ pub(crate) struct Model {
     pub(crate) field: Field,
     /// The descriptor as text: equal where the loaded model can be shared.
     pub(crate) key: String,
+    /// The folder that relative paths start from, if the query comes from elsewhere.
+    pub(crate) base: Option<String>,
 }
 
 impl Model {
     /// Whether `other` gives the same column: the same vectors, and the same for rows that fail.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        (&self.key, self.on_error, &self.field) == (&other.key, other.on_error, &other.field)
+        (&self.key, self.on_error, &self.field, &self.base) == (&other.key, other.on_error, &other.field, &other.base)
     }
 }
 
@@ -78,7 +80,7 @@ impl Models {
         let serialized = SerializedDescriptor::of(descriptor.as_ref())?;
         let key = serde_json::to_string(&serialized)
             .map_err(|e| Error::new(ErrorKind::Internal, format!("the model cannot be described: {e}")).source(e))?;
-        let model = Arc::new(Model { descriptor, on_error, field, key });
+        let model = Arc::new(Model { descriptor, on_error, field, key, base: None });
         resolved.insert(asked, Arc::clone(&model));
         Ok(model)
     }

@@ -18,7 +18,7 @@ use std::sync::{Arc, LazyLock};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 pub(crate) use function::{ImagesFunction, NAME, Reference};
-pub(crate) use place::Place;
+pub(crate) use place::{Place, absolute};
 pub(crate) use provider::ImagesTable;
 pub(crate) use spread::{ReadImagesExec, SpreadImages};
 

@@ -31,6 +31,8 @@ pub(crate) struct Travelling {
     requirements: Requirements,
     capability: Capability,
     on_error: OnError,
+    /// The folder that relative paths in columns start from.
+    base: String,
     /// Of its column.
     metadata: HashMap<String, String>,
 }
@@ -38,6 +40,7 @@ pub(crate) struct Travelling {
 impl Travelling {
     pub(crate) fn of(model: &Model) -> Result<Self> {
         let descriptor = &model.descriptor;
+        let base = model.base.clone().map_or_else(working_folder, Ok)?;
         Ok(Self {
             descriptor: SerializedDescriptor::of(descriptor.as_ref())?,
             model: descriptor.model().to_owned(),
@@ -48,6 +51,7 @@ impl Travelling {
             requirements: descriptor.requirements(),
             capability: descriptor.capability(),
             on_error: model.on_error,
+            base,
             metadata: model.field.metadata().clone(),
         })
     }
@@ -62,9 +66,16 @@ impl Travelling {
             on_error: self.on_error,
             field: field.with_metadata(self.metadata.clone()),
             key,
+            base: Some(self.base.clone()),
             descriptor: Arc::new(Travelled { sent: self, restored: OnceLock::new() }),
         })
     }
+}
+
+/// The folder that relative paths start from in this process.
+pub(crate) fn working_folder() -> Result<String> {
+    let here = std::env::current_dir().map_err(|e| Error::io("the working folder", e))?;
+    Ok(here.to_string_lossy().into_owned())
 }
 
 /// A descriptor from elsewhere.

@@ -28,7 +28,7 @@ use crate::{
     error::wrap,
     functions,
     table::{Column, ImagesTable, Place, ReadImagesExec, SpreadImages},
-    travelled::Travelling,
+    travelled::{Travelling, working_folder},
 };
 
 /// A function of ours.
@@ -82,8 +82,7 @@ struct Table {
 /// Relative paths start from this process's working folder, wherever they are looked for.
 pub fn encode_table(table: &dyn TableProvider) -> PlanResult<Option<Vec<u8>>> {
     let (images, base) = if let Some(images) = table.downcast_ref::<ImagesTable>() {
-        let here = std::env::current_dir().map_err(|e| wrap(Error::io("the working folder", e)))?;
-        (images, Some(here.to_string_lossy().into_owned()))
+        (images, Some(working_folder().map_err(wrap)?))
     } else if let Some(spread) = table.downcast_ref::<SpreadImages>() {
         (&spread.table, spread.base.clone())
     } else {

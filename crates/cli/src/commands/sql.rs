@@ -25,7 +25,7 @@ use futures::{
     StreamExt,
     future::{Either, select},
 };
-use imbed::core::{Error, FetchScope, Result, Session};
+use imbed::core::{Error, ErrorKind, FetchScope, Result, Session};
 use imbed_datafusion::{ImageContext, Imbed, cause, embedded_rows, failed_rows, hold_copy, with_file_tables};
 use tokio::{
     runtime::{Builder, Runtime},
@@ -102,6 +102,12 @@ async fn statements(args: &SqlArgs, session: Session, text: &str, staging: &Stag
         tables::register(&context, name, file).await.usage()?;
     }
     let statements = context.image_statements(text).map_err(|e| cause(&e)).usage()?;
+    if statements.is_empty() {
+        let nothing = Error::new(ErrorKind::BadInput, "there is no statement in the query");
+        return Err(Failure::Usage(
+            nothing.hint("imbed sql \"SELECT path, size FROM images('photos')\"; imbed sql --help shows more"),
+        ));
+    }
     for statement in statements {
         let copies = matches!(statement, Statement::CopyTo(_));
         let start = Instant::now();

@@ -88,6 +88,8 @@ fn a_plan_is_printed_whole() {
 fn mistakes_are_refused_before_any_work() {
     let folder = Folder::with_shots(1);
     for (query, message) in [
+        ("", "no statement"),
+        (" ; ", "no statement"),
         ("SELEC 1", "SELEC"),
         ("SELECT * FROM nowhere", "--table nowhere=FILE"),
         ("SELECT embed_img(image) FROM images('shots')", "embed_image"),
@@ -114,7 +116,14 @@ fn a_row_that_fails_stops_the_query_and_leaves_no_file_unless_it_may_be_null() {
         format!("COPY (SELECT path, embed_image(image{options}) AS embedding FROM images('shots')) TO 'x.parquet'")
     };
     let assert = folder.imbed(&["sql", &copy("")]).assert().code(3);
-    assert!(stderr(&assert).contains("shots/01.png"), "{}", stderr(&assert));
+    assert!(stderr(&assert).contains("shots/01.png") && stderr(&assert).contains("on_error =>"), "{}", stderr(&assert));
+    let decode = "SELECT decode_image(image) FROM images('shots')";
+    let assert = folder.imbed(&["sql", decode]).assert().code(3);
+    assert!(
+        stderr(&assert).contains("decode_image: ") && stderr(&assert).contains("on_error =>"),
+        "{}",
+        stderr(&assert)
+    );
     assert_eq!(folder.names(), ["shots"]);
     let assert = folder.imbed(&["sql", &copy(", on_error => 'log'")]).assert().code(1);
     assert!(stderr(&assert).contains("warning: ") && stderr(&assert).contains("shots/01.png"), "{}", stderr(&assert));

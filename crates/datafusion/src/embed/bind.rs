@@ -18,7 +18,6 @@ use datafusion::{
         expr_rewriter::NamePreserver, utils::merge_schema,
     },
     optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule},
-    scalar::ScalarValue,
 };
 use imbed_core::{Error, ErrorKind, Result};
 
@@ -27,7 +26,10 @@ use crate::{
     carried::Carried,
     error::wrap,
     functions::{self, EmbedImage},
+    literals::constants,
 };
+
+use super::lift::lifted;
 
 /// Replaces each known call by one that is bound to its model.
 #[derive(Debug)]
@@ -48,14 +50,7 @@ impl BindRule {
         }
         let known = self.functions.iter().find(|(udf, _)| udf == call.func.as_ref());
         let Some((_, function)) = known else { return Ok(Transformed::no(Expr::ScalarFunction(call))) };
-        let scalars: Vec<Option<&ScalarValue>> = call
-            .args
-            .iter()
-            .map(|arg| match arg {
-                Expr::Literal(value, _) => Some(value),
-                _ => None,
-            })
-            .collect();
+        let scalars = constants(&call.args);
         function.arguments(&scalars).and_then(|named| refuse_secrets(&named)).map_err(wrap)?;
         let model = function.model(&scalars).map_err(wrap)?;
         let image = call.args.into_iter().take(1).collect();
@@ -76,14 +71,15 @@ impl OptimizerRule for BindRule {
         let names = NamePreserver::new(&plan);
         let inputs = plan.inputs();
         let schema = if inputs.is_empty() { plan.schema().as_ref().clone() } else { merge_schema(&inputs) };
-        plan.map_expressions(|expr| {
+        let bound = plan.map_expressions(|expr| {
             let name = names.save(&expr);
             let bound = expr.transform_up(|expr| match expr {
                 Expr::ScalarFunction(call) => self.bind(call, &schema),
                 other => Ok(Transformed::no(other)),
             })?;
             Ok(if bound.transformed { bound.update_data(|expr| name.restore(expr)) } else { bound })
-        })
+        })?;
+        bound.transform_data(lifted)
     }
 }
 
@@ -96,14 +92,7 @@ fn carry(mut call: ScalarFunction, schema: &DFSchema) -> PlanResult<Transformed<
         call.args.iter().map(|arg| arg.to_field(schema).map(|(_, field)| field)).collect();
     // A condition of a scan is about columns that the plan does not have, and about what is known of files.
     let Ok(arguments) = fields else { return Ok(Transformed::no(Expr::ScalarFunction(call))) };
-    let scalars: Vec<Option<&ScalarValue>> = call
-        .args
-        .iter()
-        .map(|arg| match arg {
-            Expr::Literal(value, _) => Some(value),
-            _ => None,
-        })
-        .collect();
+    let scalars = constants(&call.args);
     let result =
         call.func.return_field_from_args(ReturnFieldArgs { arg_fields: &arguments, scalar_arguments: &scalars })?;
     let carried = Carried { arguments, result };

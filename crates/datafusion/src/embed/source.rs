@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, cast::AsArray};
+use arrow_array::{Array, ArrayRef, StringArray, cast::AsArray};
 use arrow_schema::{DataType, Field};
 use imbed_core::{
     Error, ErrorKind, Result,
     arrow::{BytesColumn, ImageColumn, StringsColumn},
 };
 use imbed_engine::Images;
+
+use crate::table::absolute;
 
 /// How a column holds its images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,11 +53,11 @@ impl Source {
         ))
     }
 
-    /// The images of `array`, whose field is `field`.
-    pub(crate) fn images(self, array: ArrayRef, field: &Arc<Field>) -> Result<Images> {
+    /// The images of `array`, whose field is `field`; relative paths start from `base`, or else from this process's folder.
+    pub(crate) fn images(self, array: ArrayRef, field: &Arc<Field>, base: Option<&str>) -> Result<Images> {
         Ok(match self {
             Self::Encoded => Images::Encoded(array),
-            Self::Paths => Images::Paths(array),
+            Self::Paths => Images::Paths(from(base, array)?),
             Self::Decoded => Images::Decoded { array, field: Arc::clone(field) },
             Self::BytesOrPaths => {
                 let columns = array.as_struct_opt();
@@ -66,6 +68,7 @@ impl Source {
                         format!("a column of type {} has no bytes and path", array.data_type()),
                     )
                 })?;
+                let paths = from(base, paths)?;
                 match array.nulls() {
                     None => Images::BytesOrPaths { bytes, paths },
                     // A null row may have values beneath it.
@@ -76,6 +79,16 @@ impl Source {
             }
         })
     }
+}
+
+/// `paths` as they are reached from `base`.
+fn from(base: Option<&str>, paths: ArrayRef) -> Result<ArrayRef> {
+    if base.is_none() {
+        return Ok(paths);
+    }
+    let column = StringsColumn::try_new(&paths)?;
+    let reached = (0..column.len()).map(|row| column.get(row).map(|path| absolute(base, path)));
+    Ok(Arc::new(reached.collect::<StringArray>()))
 }
 
 /// `array` with these nulls too.
@@ -112,7 +125,7 @@ mod tests {
         let array: ArrayRef = Arc::new(StructArray::new(fields, columns, Some(NullBuffer::from(vec![true, false]))));
         let field = Arc::new(Field::new("image", array.data_type().clone(), true));
         assert_eq!(Source::of(&field).unwrap(), Source::BytesOrPaths);
-        let Images::BytesOrPaths { bytes, paths } = Source::BytesOrPaths.images(array, &field).unwrap() else {
+        let Images::BytesOrPaths { bytes, paths } = Source::BytesOrPaths.images(array, &field, None).unwrap() else {
             panic!()
         };
         assert!(bytes.is_valid(0) && paths.is_valid(0) && bytes.is_null(1) && paths.is_null(1));

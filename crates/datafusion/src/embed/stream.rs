@@ -139,7 +139,7 @@ impl EmbedStream {
             }
             let Fused { image, field, source, steps } = &call.input;
             let array = image.evaluate(piece)?.into_array(piece.num_rows())?;
-            let mut images = source.images(array, field).map_err(wrap)?;
+            let mut images = source.images(array, field, call.model.base.as_deref()).map_err(wrap)?;
             if let Some(steps) = steps {
                 images = Images::Changed { images: Box::new(images), steps: Arc::clone(steps) };
             }

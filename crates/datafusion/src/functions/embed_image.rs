@@ -32,7 +32,7 @@ use crate::{
     embed::{Failures, Source, embed},
     error::wrap,
     function::{Parameter, check_count, documentation, named},
-    literals::Literals,
+    literals::{Literals, scalars},
     models::{Model, Models, request},
     pipeline::Pipeline,
 };
@@ -164,14 +164,7 @@ impl ScalarUDFImpl for EmbedImage {
 #[async_trait]
 impl AsyncScalarUDFImpl for EmbedImage {
     async fn invoke_async_with_args(&self, args: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {
-        let scalars: Vec<Option<&ScalarValue>> = args
-            .args
-            .iter()
-            .map(|value| match value {
-                ColumnarValue::Scalar(scalar) => Some(scalar),
-                ColumnarValue::Array(_) => None,
-            })
-            .collect();
+        let scalars = scalars(&args.args);
         let prepare = || -> Result<_> {
             let model = self.model(&scalars)?;
             let producer = Pipeline::of(&model)?.producer()?;
@@ -179,7 +172,7 @@ impl AsyncScalarUDFImpl for EmbedImage {
         };
         let (source, model, producer) = prepare().map_err(|e| wrap(e.context(NAME)))?;
         let array = args.args[0].to_array(args.number_rows)?;
-        let images = source.images(array, &args.arg_fields[0]).map_err(wrap)?;
+        let images = source.images(array, &args.arg_fields[0], model.base.as_deref()).map_err(wrap)?;
         let failures =
             Failures { on_error: model.on_error, first_row: 0, place: "of a batch".to_owned(), count: Count::new() };
         let vectors = embed(producer, images, None, &failures).await.map_err(wrap)?;

@@ -2,6 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
+use super::{
+    Column, ImagesTable, SCHEMA, groups,
+    listing::Sieve,
+    read::Reading,
+    reader::{self, Reader},
+};
+use crate::embed::FAILED_ROWS;
 use arrow_schema::SchemaRef;
 use datafusion::{
     common::{internal_err, tree_node::TreeNodeRecursion},
@@ -12,18 +19,8 @@ use datafusion::{
         DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, SendableRecordBatchStream,
         execution_plan::{Boundedness, EmissionType},
         metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet},
-        stream::RecordBatchStreamAdapter,
     },
 };
-use futures::StreamExt;
-
-use super::{
-    Column, ImagesTable, SCHEMA, groups,
-    listing::Sieve,
-    read::Reading,
-    reader::{self, Reader},
-};
-use crate::embed::FAILED_ROWS;
 
 #[derive(Debug, Clone)]
 pub(super) struct ImagesExec {
@@ -109,20 +106,13 @@ impl ExecutionPlan for ImagesExec {
         if partition != 0 {
             return internal_err!("a listing has one partition, and {partition} was asked for");
         }
-        let schema = self.schema();
         let sieve = Sieve::new(self.condition.clone(), self.limit, reader::group_size(&self.columns, &context));
         let count = MetricBuilder::new(&self.metrics).counter(FAILED_ROWS, partition);
         let reading = Reading { on_error: self.table.on_error, base: None, count };
-        let reader = Reader { columns: self.columns.clone().into(), schema: Arc::clone(&schema), reading };
+        let reader = Reader { columns: self.columns.clone().into(), schema: self.schema(), reading };
         let groups = groups::listed(&self.table.place, sieve, context.runtime_env().as_ref())?;
-        let batches = reader.batches(groups, &self.table.place, context.runtime_env().as_ref())?;
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let batches = batches.inspect(move |batch| {
-            if let Ok(batch) = batch {
-                metrics.record_output(batch.num_rows());
-            }
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
+        reader.stream(groups, &self.table.place, context.runtime_env().as_ref(), metrics)
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

@@ -53,7 +53,7 @@ impl fmt::Display for Place {
 }
 
 /// `path` from `base`, unless it is absolute.
-pub(super) fn absolute(base: Option<&str>, path: &str) -> String {
+pub(crate) fn absolute(base: Option<&str>, path: &str) -> String {
     match base {
         Some(base) => std::path::Path::new(base).join(path).to_string_lossy().into_owned(),
         None => path.to_owned(),

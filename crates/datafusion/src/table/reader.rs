@@ -7,7 +7,8 @@ use arrow_schema::SchemaRef;
 use datafusion::{
     common::{exec_datafusion_err, runtime::SpawnedTask},
     error::{DataFusionError, Result},
-    execution::{TaskContext, runtime_env::RuntimeEnv},
+    execution::{SendableRecordBatchStream, TaskContext, runtime_env::RuntimeEnv},
+    physical_plan::{metrics::BaselineMetrics, stream::RecordBatchStreamAdapter},
 };
 use futures::{Stream, StreamExt, stream::BoxStream};
 use object_store::ObjectStore;
@@ -41,8 +42,24 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// The batches of `groups`, which were listed at `place`.
-    pub(super) fn batches(
+    /// The batches of `groups`, which were listed at `place`, as a node's stream with its metrics.
+    pub(super) fn stream(
+        self,
+        groups: impl Stream<Item = Result<Vec<Entry>>> + Send + 'static,
+        place: &Place,
+        runtime: &RuntimeEnv,
+        metrics: BaselineMetrics,
+    ) -> Result<SendableRecordBatchStream> {
+        let schema = Arc::clone(&self.schema);
+        let batches = self.batches(groups, place, runtime)?.inspect(move |batch| {
+            if let Ok(batch) = batch {
+                metrics.record_output(batch.num_rows());
+            }
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
+    }
+
+    fn batches(
         self,
         groups: impl Stream<Item = Result<Vec<Entry>>> + Send + 'static,
         place: &Place,

@@ -26,7 +26,6 @@ use datafusion::{
         SendableRecordBatchStream,
         execution_plan::{Boundedness, EmissionType},
         metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet},
-        stream::RecordBatchStreamAdapter,
     },
 };
 use futures::{StreamExt, stream};
@@ -230,19 +229,12 @@ impl ExecutionPlan for ReadImagesExec {
                 Err(error) => vec![Err(error)],
             })
         });
-        let schema = self.schema();
         let count = MetricBuilder::new(&self.metrics).counter(FAILED_ROWS, partition);
         let base = self.base.as_deref().map(Arc::from);
         let reading = Reading { on_error: self.table.on_error, base, count };
-        let reader = Reader { columns: self.columns.clone().into(), schema: Arc::clone(&schema), reading };
-        let batches = reader.batches(groups, &self.table.place, context.runtime_env().as_ref())?;
+        let reader = Reader { columns: self.columns.clone().into(), schema: self.schema(), reading };
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let batches = batches.inspect(move |batch| {
-            if let Ok(batch) = batch {
-                metrics.record_output(batch.num_rows());
-            }
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
+        reader.stream(groups, &self.table.place, context.runtime_env().as_ref(), metrics)
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
