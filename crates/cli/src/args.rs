@@ -1,8 +1,18 @@
 //! What a user may type.
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
+mod cluster;
+mod models;
+mod sql;
+
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use cluster::{ClusterArgs, OnCluster};
+#[cfg(feature = "cluster")]
+pub(crate) use cluster::{ClusterCommand, ExecutorArgs, SchedulerArgs};
+pub(crate) use models::{ListArgs, ModelsArgs, ModelsCommand, PullArgs, RemoveArgs, VerifyArgs};
+pub(crate) use sql::SqlArgs;
 
 // Lines of at most 79 characters: they are printed as they stand.
 
@@ -66,120 +76,6 @@ Examples:
 The object that --json prints:
   query {row, key} or {image}, neighbours [{rank, cosine, row, key}]";
 
-const MODELS_EXAMPLES: &str = "\
-Examples:
-  imbed models                                     # what --model takes
-  imbed models pull openai/clip-vit-base-patch32   # download, or bring up to date
-  imbed models list
-  imbed models verify
-  imbed models remove openai/clip-vit-base-patch32
-
-The cache is the one that Python's Hugging Face libraries use: HF_HOME,
-HF_HUB_CACHE. HF_ENDPOINT names another hub, HF_TOKEN says who asks, and
-HF_HUB_OFFLINE=1 forbids downloads.";
-
-const PULL_HELP: &str = "\
-What was downloaded before an interruption is kept and not fetched again.
-
-Exit codes:
-  0 the model is here; 2 there is no such model, or the name is wrong;
-  3 the download failed; 130 stopped
-
-The object that --json prints:
-  name, revision, commit, folder, files [name], bytes, downloaded_bytes; or
-  name, builtin for a model inside the program";
-
-const LIST_HELP: &str = "\
-The array that --json prints has for each model and commit:
-  name, commit, revisions [name], bytes, complete, missing [file], last_used
-  (seconds since 1970, or null), folder";
-
-const VERIFY_HELP: &str = "\
-Exit codes:
-  0 every file is what its checksum says; 1 some are not; 2 there is no such
-  model in the cache; 3 the cache cannot be read
-
-The array that --json prints has for each model:
-  name, whole (a number of files), bytes, broken [{path, why}], unchecked [path]";
-
-const REMOVE_HELP: &str = "\
-The object that --json prints:
-  name, folder, bytes";
-
-const SQL_EXAMPLES: &str = "\
-Tables in a query:
-  images('photos/**')    a folder, a pattern or a file: path, size, modified,
-                         format, image (the file itself, read only if asked for)
-  'out.parquet'          a .parquet, .csv or .json (lines) file, in quotes
-  's3://bucket/x-*.parquet', images('s3://bucket/photos/**')
-                         the same in a bucket: s3://, gs://, az://, https://;
-                         credentials from the environment (AWS_ACCESS_KEY_ID, …)
-  t                      what --table t=out.parquet named
-
-Functions beside those of SQL: embed_image, decode_image, convert_image,
-resize_image, crop_image, encode_image, image_width, image_height,
-image_channels, image_mode, cosine_similarity, cosine_distance, dot_product,
-euclidean_distance, l2_normalize. Options of embed_image are named:
-  embed_image(image, model => './clip', normalize => true, on_error => 'log')
-
-Examples:
-  imbed sql \"COPY (SELECT path, embed_image(image) AS embedding
-             FROM images('photos/**')) TO 'photos.parquet'\"
-  imbed sql \"SELECT path, size FROM images('photos') WHERE size > 1000000\"
-  imbed sql --table t=photos.parquet \"SELECT a.path, b.path,
-             cosine_similarity(a.embedding, b.embedding) AS s FROM t a JOIN t b
-             ON a.path < b.path ORDER BY s DESC LIMIT 20\"
-  imbed sql --table t=photos.parquet \"DESCRIBE t\"
-  imbed sql \"EXPLAIN SELECT embed_image(image) FROM images('photos')\"
-
-COPY replaces a file that exists; it is written whole or not at all. Several
-statements are separated by semicolons; - reads them from standard input.
-
-Exit codes:
-  0 all well; 1 some rows failed and are null; 2 the query was refused before any
-  work; 3 it failed; 130 stopped
-
-What --json prints: one object per row; numbers of vectors in full, bytes as
-hexadecimal digits.";
-
-const CLUSTER_EXAMPLES: &str = "\
-A cluster is one scheduler and any number of executors, each a process of this
-program. The scheduler takes queries from clients and hands their tasks to the
-executors; results are fetched from them.
-
-  imbed cluster scheduler --bind 10.0.0.1:50050        # on one machine
-  imbed cluster executor --scheduler 10.0.0.1:50050 \\
-      --bind 10.0.0.2:50051 --gpus auto                # on each of the others
-  imbed sql --cluster df://10.0.0.1:50050 \"SELECT …\"
-  imbed embed s3://bucket/shard-*.parquet --column image \\
-      --cluster df://10.0.0.1:50050 -o s3://bucket/embeddings/
-
-All processes must reach the files by the same names: a bucket, or a folder
-that is shared. Nothing is encrypted and nobody is asked who they are: keep the
-ports inside a network that you trust.";
-
-const SCHEDULER_HELP: &str = "\
-The first line on standard output says where it listens:
-  imbed cluster scheduler: listening on 127.0.0.1:50050
-
-Exit codes:
-  0 stopped with Ctrl-C or SIGTERM; 2 refused, such as a port that is taken;
-  3 failed";
-
-const EXECUTOR_HELP: &str = "\
-The first line on standard output says that it is ready:
-  imbed cluster executor: ready on 127.0.0.1:50051 for 127.0.0.1:50050
-
-Each model is loaded once, whatever the number of slots: tasks share it, and
-its GPUs. One slot keeps a GPU busy if images are read fast; two hide what a
-task waits for at its start and its end. Keys of services and buckets are read
-from this process's environment; they never travel.
-
-Exit codes:
-  0 stopped with Ctrl-C or SIGTERM, after the tasks under way; 2 refused, such
-  as a GPU that is missing; 3 failed, such as a scheduler that is not there";
-
-/// Turn images into vectors, in bulk: a folder or table of images becomes an embedding column.
 #[derive(Debug, Parser)]
 #[command(name = "imbed", version, arg_required_else_help = true, max_term_width = 120)]
 #[command(after_help = "Start with:\n  imbed embed photos -o photos.parquet\n  imbed inspect photos.parquet\n  \
@@ -239,22 +135,6 @@ pub(crate) struct EmbedArgs {
 
     #[command(flatten)]
     pub(crate) messages: MessageArgs,
-}
-
-/// Where the work is done.
-#[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Cluster")]
-#[cfg_attr(not(feature = "cluster"), allow(dead_code))]
-pub(crate) struct OnCluster {
-    /// Run on this cluster instead of here: the scheduler's df://HOST:PORT; see `imbed cluster`
-    #[arg(long, value_name = "df://HOST:PORT")]
-    #[cfg_attr(not(feature = "cluster"), arg(hide = true))]
-    pub(crate) cluster: Option<String>,
-
-    /// Deal tables out to so many partitions, each a task for an executor [default: 32]
-    #[arg(long, value_name = "N", requires = "cluster")]
-    #[cfg_attr(not(feature = "cluster"), arg(hide = true))]
-    pub(crate) partitions: Option<NonZeroUsize>,
 }
 
 #[derive(Debug, Default, Args)]
@@ -504,210 +384,8 @@ pub(crate) struct SimilarArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = SQL_EXAMPLES)]
-#[cfg_attr(not(feature = "sql"), allow(dead_code))]
-pub(crate) struct SqlArgs {
-    /// One or more statements; - reads them from standard input
-    pub(crate) query: String,
-
-    /// Give a Parquet, CSV or JSON lines file, or a folder of them, a name to be used in the query; may be repeated
-    #[arg(long = "table", value_name = "NAME=FILE", value_parser = name_and_value)]
-    pub(crate) tables: Vec<(String, String)>,
-
-    /// Print at most so many rows of a result, as a table
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    pub(crate) rows: usize,
-
-    /// Print all rows, one JSON object each
-    #[arg(long, conflicts_with = "rows")]
-    pub(crate) json: bool,
-
-    /// Print results and errors only
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
-
-    /// Download nothing: a model that is not here is an error
-    #[arg(long)]
-    pub(crate) offline: bool,
-
-    /// Read provider, model and options from this file [default: imbed.toml, if there is one here]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-
-    #[command(flatten)]
-    pub(crate) on: OnCluster,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = CLUSTER_EXAMPLES)]
-#[cfg_attr(not(feature = "cluster"), allow(dead_code))]
-pub(crate) struct ClusterArgs {
-    #[command(subcommand)]
-    pub(crate) command: ClusterCommand,
-}
-
-#[derive(Debug, Subcommand)]
-#[cfg_attr(not(feature = "cluster"), allow(dead_code))]
-pub(crate) enum ClusterCommand {
-    /// Take queries, plan them and hand their tasks to executors
-    Scheduler(SchedulerArgs),
-    /// Run tasks: read images, embed them, write vectors
-    Executor(ExecutorArgs),
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = SCHEDULER_HELP)]
-#[cfg_attr(not(feature = "cluster"), allow(dead_code))]
-pub(crate) struct SchedulerArgs {
-    /// Where to listen for executors and clients; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:50050")]
-    pub(crate) bind: SocketAddr,
-
-    /// Give an executor's tasks to others when it has said nothing for so long; at least 6
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    pub(crate) executor_timeout: u64,
-
-    /// Print what is done, not only what goes wrong
-    #[arg(short, long)]
-    pub(crate) verbose: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = EXECUTOR_HELP)]
-#[cfg_attr(not(feature = "cluster"), allow(dead_code))]
-pub(crate) struct ExecutorArgs {
-    /// The scheduler's HOST:PORT
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50050")]
-    pub(crate) scheduler: String,
-
-    /// Where clients and other executors fetch results; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
-    pub(crate) bind: SocketAddr,
-
-    /// Where the scheduler hands tasks out, at the same address; 0 takes a free port
-    #[arg(long, value_name = "PORT", default_value_t = 0)]
-    pub(crate) control_port: u16,
-
-    /// The name or address that they reach this machine by [default: that of --bind]
-    #[arg(long, value_name = "HOST")]
-    pub(crate) external_host: Option<String>,
-
-    /// GPUs that the models may use: auto for all that the process sees, or a number; 0 is the processor
-    #[arg(long, value_name = "N|auto", default_value = "auto")]
-    pub(crate) gpus: String,
-
-    /// Tasks at once
-    #[arg(long, value_name = "N", default_value = "1")]
-    pub(crate) task_slots: NonZeroUsize,
-
-    /// Keep results here until they are fetched, one folder for each executor [default: a temporary folder]
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) work_dir: Option<PathBuf>,
-
-    /// How long to wait for the scheduler to be there
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
-    pub(crate) connect_timeout: u64,
-
-    /// Print what is done, not only what goes wrong
-    #[arg(short, long)]
-    pub(crate) verbose: bool,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct ProvidersArgs {
     /// Print one JSON array
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, after_help = MODELS_EXAMPLES)]
-pub(crate) struct ModelsArgs {
-    #[command(subcommand)]
-    pub(crate) command: Option<ModelsCommand>,
-
-    /// Of this provider only
-    #[arg(long)]
-    pub(crate) provider: Option<String>,
-
-    /// Print one JSON array
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ModelsCommand {
-    /// Download a model from the hub, or bring it up to date
-    Pull(PullArgs),
-    /// List the models in the cache: revision, size, whether they are complete, when they were last used
-    List(ListArgs),
-    /// Hash the files of the cache again and name those that are broken
-    Verify(VerifyArgs),
-    /// Remove a model from the cache, with all its revisions
-    Remove(RemoveArgs),
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = PULL_HELP)]
-pub(crate) struct PullArgs {
-    /// org/name or org/name@revision
-    pub(crate) name: String,
-
-    /// A branch, a tag or a commit [default: main]
-    #[arg(long)]
-    pub(crate) revision: Option<String>,
-
-    /// The provider whose files are downloaded; see `imbed providers` [default: the local one]
-    #[arg(long)]
-    pub(crate) provider: Option<String>,
-
-    /// Which of a model's files, for a provider that chooses by the number type, such as onnx
-    #[arg(long)]
-    pub(crate) dtype: Option<String>,
-
-    /// An option of that provider that chooses files; may be repeated
-    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = name_and_value)]
-    pub(crate) options: Vec<(String, String)>,
-
-    /// Download nothing: only look whether all files are here
-    #[arg(long)]
-    pub(crate) offline: bool,
-
-    /// Print errors only
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
-
-    /// Print one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = LIST_HELP)]
-pub(crate) struct ListArgs {
-    /// Print one JSON array
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = VERIFY_HELP)]
-pub(crate) struct VerifyArgs {
-    /// org/name [default: every model]
-    pub(crate) name: Option<String>,
-
-    /// Print one JSON array
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = REMOVE_HELP)]
-pub(crate) struct RemoveArgs {
-    /// org/name
-    pub(crate) name: String,
-
-    /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
