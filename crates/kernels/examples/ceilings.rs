@@ -1,0 +1,279 @@
+//! What this machine can do at most, and how near the products come.
+//!
+//! ```text
+//! cargo run --release -p imbed-kernels --example ceilings [rounds]
+//! ```
+//!
+//! A ceiling is a loop that only multiplies and adds, on registers. Products are those of CLIP ViT-B/32 on 32 images. Ceiling
+//! and products take turns, so that a neighbour's load hits both. Medians say what happened, the best of each what can.
+
+use std::{hint::black_box, time::Instant};
+
+use imbed_kernels::{
+    Activation, Attention, Cpu, Error, Level, Linear, Pool, Precision, Then, Tokens, layer_norm, softmax,
+};
+
+/// Threads made for each call: the cost is a few hundredths of a millisecond.
+struct Threads(usize);
+
+impl Pool for Threads {
+    fn workers(&self) -> usize {
+        self.0
+    }
+
+    fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+        std::thread::scope(|scope| {
+            for first in 1..self.0 {
+                scope.spawn(move || (first..tasks).step_by(self.0).for_each(task));
+            }
+            (0..tasks).step_by(self.0).for_each(task);
+        });
+    }
+}
+
+const STEPS: usize = 400_000;
+/// Sums that are in flight at once.
+const CHAINS: usize = 24;
+
+/// The loops of a level, which return how many operations they did.
+#[cfg(target_arch = "x86_64")]
+mod loops {
+    use std::{
+        arch::x86_64::{
+            _mm256_fmadd_ps, _mm256_set1_ps, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_dpbusd_epi32,
+            _mm512_fmadd_ps, _mm512_set1_epi8, _mm512_set1_ps,
+        },
+        hint::black_box,
+    };
+
+    use super::{CHAINS, STEPS};
+
+    /// # Safety
+    /// The machine has AVX-512 F.
+    #[target_feature(enable = "avx512f")]
+    pub(crate) unsafe fn f32_512() -> f64 {
+        let x = black_box(_mm512_set1_ps(0.5));
+        let mut sums = [x; CHAINS];
+        for _ in 0..STEPS {
+            for sum in &mut sums {
+                *sum = _mm512_fmadd_ps(*sum, x, x);
+            }
+        }
+        black_box(sums);
+        (STEPS * CHAINS * 16 * 2) as f64
+    }
+
+    /// # Safety
+    /// The machine has AVX-512 F and BF16.
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    pub(crate) unsafe fn bf16_512() -> f64 {
+        let x = black_box(_mm512_set1_ps(0.5));
+        let pairs = _mm512_cvtne2ps_pbh(x, x);
+        let mut sums = [x; CHAINS];
+        for _ in 0..STEPS {
+            for sum in &mut sums {
+                *sum = _mm512_dpbf16_ps(*sum, pairs, pairs);
+            }
+        }
+        black_box(sums);
+        (STEPS * CHAINS * 32 * 2) as f64
+    }
+
+    /// # Safety
+    /// The machine has AVX-512 F and VNNI.
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    pub(crate) unsafe fn i8_512() -> f64 {
+        let x = black_box(_mm512_set1_epi8(1));
+        let mut sums = [x; CHAINS];
+        for _ in 0..STEPS {
+            for sum in &mut sums {
+                *sum = _mm512_dpbusd_epi32(*sum, x, x);
+            }
+        }
+        black_box(sums);
+        (STEPS * CHAINS * 64 * 2) as f64
+    }
+
+    /// # Safety
+    /// The machine has AVX2 and FMA.
+    #[target_feature(enable = "avx2,fma")]
+    pub(crate) unsafe fn f32_256() -> f64 {
+        let x = black_box(_mm256_set1_ps(0.5));
+        let mut sums = [x; 12];
+        for _ in 0..STEPS {
+            for sum in &mut sums {
+                *sum = _mm256_fmadd_ps(*sum, x, x);
+            }
+        }
+        black_box(sums);
+        (STEPS * 12 * 8 * 2) as f64
+    }
+}
+
+/// Operations of one loop, or none where the level has no such instruction.
+fn operations(cpu: Cpu, precision: Precision) -> Option<f64> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let level = cpu.level();
+        return match precision {
+            // SAFETY: a `Cpu` exists only where the machine has the instructions of its level, and of those below it.
+            Precision::F32 if level >= Level::Avx512 => Some(unsafe { loops::f32_512() }),
+            // SAFETY: as above.
+            Precision::F32 if level >= Level::Avx2 => Some(unsafe { loops::f32_256() }),
+            // SAFETY: as above.
+            Precision::Bf16 if level >= Level::Avx512Bf16 => Some(unsafe { loops::bf16_512() }),
+            // SAFETY: as above.
+            Precision::Int8 if level >= Level::Avx512Vnni => Some(unsafe { loops::i8_512() }),
+            _ => None,
+        };
+    }
+    #[allow(unreachable_code)]
+    {
+        let _ = (cpu, precision, Level::Plain);
+        None
+    }
+}
+
+/// Thousand million operations a second, on so many threads at once.
+fn ceiling(cpu: Cpu, precision: Precision, threads: usize) -> Option<f64> {
+    let start = Instant::now();
+    let done: Option<f64> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(|| operations(cpu, precision))).collect();
+        running.into_iter().map(|thread| thread.join().ok().flatten()).sum()
+    });
+    Some(done? / start.elapsed().as_secs_f64() / 1e9)
+}
+
+/// Rates of a ceiling and of a kernel, measured in turns.
+#[derive(Default)]
+struct Rates {
+    ceiling: Vec<f64>,
+    kernel: Vec<f64>,
+}
+
+impl Rates {
+    fn print(mut self, name: &str, threads: usize) {
+        self.ceiling.sort_by(f64::total_cmp);
+        self.kernel.sort_by(f64::total_cmp);
+        let middle = |values: &[f64]| values.get(values.len() / 2).copied();
+        let share = |kernel: Option<f64>, ceiling: Option<f64>| match (kernel, ceiling) {
+            (Some(kernel), Some(ceiling)) => format!("{:.0} %", kernel / ceiling * 100.0),
+            _ => "-".to_owned(),
+        };
+        let number = |x: Option<f64>| x.map_or("-".to_owned(), |x| format!("{x:.0}"));
+        println!(
+            "{name:<34} {threads:>7} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+            number(middle(&self.ceiling)),
+            number(middle(&self.kernel)),
+            share(middle(&self.kernel), middle(&self.ceiling)),
+            number(self.ceiling.last().copied()),
+            number(self.kernel.last().copied()),
+            share(self.kernel.last().copied(), self.ceiling.last().copied()),
+        );
+    }
+}
+
+/// Work a second, in thousand millions, of something that is `amount` of it.
+fn rate(amount: usize, run: impl FnOnce() -> Result<(), Error>) -> Result<f64, Error> {
+    let start = Instant::now();
+    run()?;
+    Ok(amount as f64 / start.elapsed().as_secs_f64() / 1e9)
+}
+
+const IMAGES: usize = 32;
+const TOKENS: usize = 50;
+const WIDTH: usize = 768;
+const ROWS: usize = IMAGES * TOKENS;
+
+fn values(count: usize) -> Vec<f32> {
+    let mut random = fastrand::Rng::with_seed(1);
+    (0..count).map(|_| random.f32() - 0.5).collect()
+}
+
+fn products(cpu: Cpu, rounds: usize) -> Result<(), Error> {
+    let layers = [
+        (WIDTH, 3 * WIDTH, Then::Activate(Activation::Identity)),
+        (WIDTH, WIDTH, Then::Add),
+        (WIDTH, 4 * WIDTH, Then::Activate(Activation::QuickGelu)),
+        (WIDTH, 4 * WIDTH, Then::Activate(Activation::Gelu)),
+        (4 * WIDTH, WIDTH, Then::Add),
+    ];
+    for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+        for threads in [1, 2] {
+            for (inputs, outputs, then) in layers {
+                let (x, bias) = (values(ROWS * inputs), values(outputs));
+                let linear = Linear::pack(cpu, precision, &values(inputs * outputs), inputs, Some(&bias))?;
+                let mut y = vec![0.0; ROWS * outputs];
+                let mut rates = Rates::default();
+                for _ in 0..rounds {
+                    rates.ceiling.extend(ceiling(cpu, precision, threads));
+                    let amount = 2 * ROWS * inputs * outputs;
+                    rates.kernel.push(rate(amount, || linear.apply(&x, &mut y, then, &Threads(threads)))?);
+                    black_box(&y);
+                }
+                let then = match then {
+                    Then::Add => "Add".to_owned(),
+                    Then::Activate(activation) => format!("{activation:?}"),
+                };
+                rates.print(&format!("{precision:?} {inputs} to {outputs}, {then}"), threads);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn attention(cpu: Cpu, rounds: usize) -> Result<(), Error> {
+    for (images, tokens) in [(IMAGES, TOKENS), (8, 197), (4, 577)] {
+        for threads in [1, 2] {
+            let qkv = values(images * tokens * 3 * WIDTH);
+            let mut y = vec![0.0; images * tokens * WIDTH];
+            let attention = Attention { cpu, heads: 12, head_size: 64, scale: 0.125 };
+            let of = |start| Tokens { values: &qkv, width: 3 * WIDTH, start, tokens };
+            let mut rates = Rates::default();
+            for _ in 0..rounds {
+                rates.ceiling.extend(ceiling(cpu, Precision::F32, threads));
+                let amount = 4 * images * tokens * tokens * WIDTH;
+                let (q, k, v) = (of(0), of(WIDTH), of(2 * WIDTH));
+                rates.kernel.push(rate(amount, || attention.apply(q, k, v, &mut y, &Threads(threads)))?);
+                black_box(&y);
+            }
+            rates.print(&format!("attention, {images} images of {tokens}"), threads);
+        }
+    }
+    Ok(())
+}
+
+/// Values a second, beside a copy of as many.
+fn rows(cpu: Cpu, rounds: usize) -> Result<(), Error> {
+    let (x, gain) = (values(ROWS * WIDTH), values(WIDTH));
+    let mut y = vec![0.0; x.len()];
+    let (mut norms, mut shares) = (Rates::default(), Rates::default());
+    for _ in 0..rounds {
+        let copied = rate(x.len(), || {
+            y.copy_from_slice(black_box(&x));
+            Ok(())
+        })?;
+        norms.ceiling.push(copied);
+        shares.ceiling.push(copied);
+        norms.kernel.push(rate(x.len(), || layer_norm(cpu, black_box(&x), &gain, &gain, 1e-5, &mut y))?);
+        shares.kernel.push(rate(y.len(), || softmax(cpu, black_box(&mut y), WIDTH))?);
+    }
+    norms.print("layer norm, copy as ceiling", 1);
+    shares.print("softmax, copy as ceiling", 1);
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let rounds = std::env::args().nth(1).map_or(Ok(15), |text| text.parse::<usize>())?.max(1);
+    let cpu = Cpu::detect()?;
+    println!("level {}, {rounds} rounds, 10^9 operations or values a second", cpu.level().name());
+    println!("{:>68} {:>26}", "-------- medians --------", "---------- best ----------");
+    println!(
+        "{:<34} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "kernel", "threads", "ceiling", "kernel", "share", "ceiling", "kernel", "share"
+    );
+    products(cpu, rounds)?;
+    attention(cpu, rounds)?;
+    rows(cpu, rounds)?;
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! What stands between the two products of a transformer's feed-forward part.
+
+use crate::{
+    math::{normal_below, sigmoid},
+    simd::Simd,
+};
+
+/// A function of one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// `x`.
+    Identity,
+    /// `x · sigmoid(1.702 x)`, which CLIP was trained with.
+    QuickGelu,
+    /// `x` times the share of a normal distribution below x.
+    Gelu,
+    /// [`Gelu`](Self::Gelu), put as `x / 2 · (1 + tanh(√(2/π) (x + 0.044715 x³)))`.
+    GeluTanh,
+    /// `x · sigmoid(x)`.
+    Silu,
+}
+
+impl Activation {
+    /// Of every lane.
+    #[inline(always)]
+    pub(crate) fn of<S: Simd>(self, simd: S, x: S::F) -> S::F {
+        match self {
+            Self::Identity => x,
+            Self::QuickGelu => simd.mul(x, sigmoid(simd, simd.mul(x, simd.splat(1.702)))),
+            Self::Gelu => simd.mul(x, normal_below(simd, x)),
+            Self::GeluTanh => {
+                // (1 + tanh u) / 2 is sigmoid(2u).
+                let cubic = simd.mul_add(
+                    simd.mul(x, x),
+                    simd.splat(2.0 * 0.797_884_6 * 0.044_715),
+                    simd.splat(2.0 * 0.797_884_6),
+                );
+                simd.mul(x, sigmoid(simd, simd.mul(x, cubic)))
+            }
+            Self::Silu => simd.mul(x, sigmoid(simd, x)),
+        }
+    }
+}

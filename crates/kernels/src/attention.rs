@@ -1,0 +1,243 @@
+//! Attention, `softmax(q · kᵀ · scale) · v`, a tile of queries and a block of keys at a time.
+//!
+//! The largest score and the sum of a query's shares are carried from block to block, and what was summed before is scaled down
+//! when a larger score comes. So only a tile's scores of one block exist, and they stay in the first- and second-level cache.
+
+use std::ops::Range;
+
+use crate::{
+    Cpu, Error, Pool,
+    error::{check, check_length},
+    memory::{Scratch, Shared},
+    pool::run_once,
+    simd::{A_STRIDE, F32Words, Simd, Work, run},
+    softmax::{exp_row, largest, scale_row},
+};
+
+/// Keys of a block.
+const KEYS: usize = 256;
+/// Rows and columns of a tile, at most.
+const TILE: (usize, usize) = (14, 32);
+
+/// Attention of all heads.
+#[derive(Clone, Copy, Debug)]
+pub struct Attention {
+    /// What it runs on.
+    pub cpu: Cpu,
+    /// How many.
+    pub heads: usize,
+    /// Values of a head.
+    pub head_size: usize,
+    /// What scores are multiplied with, mostly `1 / √head_size`.
+    pub scale: f32,
+}
+
+/// Columns of a matrix: for each image, for each token, a row, in which the heads stand side by side from a column on.
+///
+/// Of a fused `[images * tokens, 3 * width]`, queries begin at column 0, keys at `width` and values at `2 * width`.
+#[derive(Clone, Copy, Debug)]
+pub struct Tokens<'a> {
+    /// The whole matrix.
+    pub values: &'a [f32],
+    /// Values of a row.
+    pub width: usize,
+    /// Where the first head begins.
+    pub start: usize,
+    /// Of an image.
+    pub tokens: usize,
+}
+
+impl Tokens<'_> {
+    #[inline(always)]
+    fn head(&self, image: usize, token: usize, head: Range<usize>) -> &[f32] {
+        &self.values[(image * self.tokens + token) * self.width + self.start..][head]
+    }
+
+    fn images(&self, width: usize) -> Result<usize, Error> {
+        check(self.tokens > 0 && self.width > 0, "an image has tokens, and a token values")?;
+        check(self.start.checked_add(width).is_some_and(|end| end <= self.width), "the heads are within a row")?;
+        check(self.width <= 1 << 24, "a token has at most 2^24 values")?;
+        let image = self.tokens.checked_mul(self.width).filter(|image| self.values.len().is_multiple_of(*image));
+        check(image.is_some(), "tokens are whole images")?;
+        Ok(image.map_or(0, |image| self.values.len() / image))
+    }
+}
+
+impl Attention {
+    /// Writes `y`, `[images, q.tokens, heads * head_size]`.
+    pub fn apply(
+        &self,
+        q: Tokens<'_>,
+        k: Tokens<'_>,
+        v: Tokens<'_>,
+        y: &mut [f32],
+        pool: &dyn Pool,
+    ) -> Result<(), Error> {
+        check(self.heads > 0 && (1..=A_STRIDE).contains(&self.head_size), "there are heads, of 1 to 784 values")?;
+        check(self.heads <= 1 << 16, "there are at most 65536 heads")?;
+        let width = self.heads * self.head_size;
+        let images = q.images(width)?;
+        check(
+            k.images(width)? == images && v.images(width)? == images,
+            "queries, keys and values are of as many images",
+        )?;
+        check(k.tokens == v.tokens, "there are as many keys as values")?;
+        check_length("output", images * q.tokens * width, y.len())?;
+        let y = Shared::new(y);
+        run_once(pool, images * self.heads, |task| {
+            let (image, head) = (task / self.heads, task % self.heads);
+            run(self.cpu, Head { q, k, v, y: &y, image, number: head, of: *self });
+        });
+        Ok(())
+    }
+}
+
+/// One head of one image.
+struct Head<'a> {
+    q: Tokens<'a>,
+    k: Tokens<'a>,
+    v: Tokens<'a>,
+    y: &'a Shared<'a>,
+    image: usize,
+    number: usize,
+    of: Attention,
+}
+
+impl Work for Head<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with<S: Simd>(self, simd: S) {
+        let mut scratch = Scratch::take();
+        self.compute(simd, &mut scratch);
+        scratch.give_back();
+    }
+}
+
+impl Head<'_> {
+    #[inline(always)]
+    fn compute<S: Simd>(&self, simd: S, scratch: &mut Scratch) {
+        let (size, keys) = (self.of.head_size, self.k.tokens);
+        let own = self.number * size..(self.number + 1) * size;
+        let key_panels = keys.div_ceil(S::TILE_COLUMNS);
+        let value_panels = size.div_ceil(S::TILE_COLUMNS);
+        let panel_width = value_panels * S::TILE_COLUMNS;
+        let lengths = [key_panels * size * S::TILE_COLUMNS, keys * panel_width, S::TILE_ROWS * panel_width];
+        scratch.block.reserve(2 * S::TILE_ROWS * A_STRIDE);
+        scratch.words.reserve(lengths.iter().sum());
+        let (queries, scores) = scratch.block.as_mut_slice().split_at_mut(S::TILE_ROWS * A_STRIDE);
+        let (packed_keys, rest) = scratch.words.as_mut_slice().split_at_mut(lengths[0]);
+        let (packed_values, sums) = rest.split_at_mut(lengths[1]);
+        self.pack_keys(simd, packed_keys, own.clone());
+        self.pack_values::<S>(packed_values, own.clone());
+
+        let mut tile = [0.0; TILE.0 * TILE.1];
+        let tile = &mut tile[..S::TILE_ROWS * S::TILE_COLUMNS];
+        let mut first = 0;
+        while first < self.q.tokens {
+            let rows = S::TILE_ROWS.min(self.q.tokens - first);
+            for row in 0..rows {
+                let query = &mut queries[row * A_STRIDE..][..size];
+                query.copy_from_slice(self.q.head(self.image, first + row, own.clone()));
+                scale_row(simd, query, self.of.scale);
+            }
+            let mut most = [f32::NEG_INFINITY; TILE.0];
+            let mut total = [0.0; TILE.0];
+            let mut start = 0;
+            while start < keys {
+                let block = start..(start + KEYS).min(keys);
+                for panel in block.start / S::TILE_COLUMNS..block.end.div_ceil(S::TILE_COLUMNS) {
+                    let packed = &packed_keys[panel * size * S::TILE_COLUMNS..];
+                    simd.tile::<F32Words>(queries, packed, size, tile);
+                    let column = panel * S::TILE_COLUMNS - block.start;
+                    for (row, tile) in tile.chunks_exact(S::TILE_COLUMNS).enumerate().take(rows) {
+                        scores[row * A_STRIDE + column..][..S::TILE_COLUMNS].copy_from_slice(tile);
+                    }
+                }
+                for row in 0..rows {
+                    // Up to whole vectors, with scores that have no share.
+                    let whole = block.len().next_multiple_of(S::LANES);
+                    let scores = &mut scores[row * A_STRIDE..][..whole];
+                    scores[block.len()..].fill(f32::NEG_INFINITY);
+                    let now = most[row].max(largest(simd, scores));
+                    let shares = exp_row(simd, scores, now);
+                    if block.start > 0 {
+                        let factor = (most[row] - now).exp();
+                        scale_row(simd, &mut sums[row * panel_width..][..panel_width], factor);
+                        total[row] *= factor;
+                    }
+                    total[row] += shares;
+                    most[row] = now;
+                }
+                for panel in 0..value_panels {
+                    let packed = &packed_values[(panel * keys + block.start) * S::TILE_COLUMNS..];
+                    simd.tile::<F32Words>(scores, packed, block.len(), tile);
+                    for (row, tile) in tile.chunks_exact(S::TILE_COLUMNS).enumerate().take(rows) {
+                        let sums = &mut sums[row * panel_width + panel * S::TILE_COLUMNS..][..S::TILE_COLUMNS];
+                        if block.start == 0 {
+                            sums.copy_from_slice(tile);
+                        } else {
+                            for (sum, more) in sums.iter_mut().zip(tile) {
+                                *sum += more;
+                            }
+                        }
+                    }
+                }
+                start = block.end;
+            }
+            for row in 0..rows {
+                let target = (self.image * self.q.tokens + first + row) * self.of.heads * size;
+                // SAFETY: a row's columns of one head are written by one task alone.
+                let y = unsafe { self.y.part(target + own.start..target + own.end) };
+                y.copy_from_slice(&sums[row * panel_width..][..size]);
+                scale_row(simd, y, 1.0 / total[row]);
+            }
+            first += rows;
+        }
+    }
+
+    /// For each panel of keys, for each value of a head: that value of each key.
+    #[inline(always)]
+    fn pack_keys<S: Simd>(&self, simd: S, packed: &mut [f32], own: Range<usize>) {
+        let keys = self.k.tokens;
+        for (panel, packed) in packed.chunks_exact_mut(own.len() * S::TILE_COLUMNS).enumerate() {
+            for first in (0..S::TILE_COLUMNS).step_by(S::LANES) {
+                let key = panel * S::TILE_COLUMNS + first;
+                if key + S::LANES <= keys {
+                    let start = (self.image * keys + key) * self.k.width + self.k.start + own.start;
+                    for (i, packed) in packed.chunks_exact_mut(S::TILE_COLUMNS).enumerate() {
+                        let values = simd.load_strided(&self.k.values[start + i..], self.k.width);
+                        simd.store(values, &mut packed[first..]);
+                    }
+                    continue;
+                }
+                // Columns beyond the last key keep what they have: their scores are not read, and no other depends on them.
+                for lane in 0..keys.saturating_sub(key) {
+                    let values = self.k.head(self.image, key + lane, own.clone());
+                    for (values, packed) in values.iter().zip(packed.chunks_exact_mut(S::TILE_COLUMNS)) {
+                        packed[first + lane] = *values;
+                    }
+                }
+            }
+        }
+    }
+
+    /// For each panel of a head's values, for each key: those values of it, and zeros where a panel is wider.
+    #[inline(always)]
+    fn pack_values<S: Simd>(&self, packed: &mut [f32], own: Range<usize>) {
+        for (panel, packed) in packed.chunks_exact_mut(self.v.tokens * S::TILE_COLUMNS).enumerate() {
+            let from = panel * S::TILE_COLUMNS;
+            let count = S::TILE_COLUMNS.min(own.len() - from);
+            for (key, packed) in packed.chunks_exact_mut(S::TILE_COLUMNS).enumerate() {
+                let values = &self.v.head(self.image, key, own.clone())[from..from + count];
+                if count == S::TILE_COLUMNS {
+                    // A length that is known makes vectors of the copy.
+                    packed[..S::TILE_COLUMNS].copy_from_slice(&values[..S::TILE_COLUMNS]);
+                } else {
+                    packed[..count].copy_from_slice(values);
+                    packed[count..].fill(0.0);
+                }
+            }
+        }
+    }
+}

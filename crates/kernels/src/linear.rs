@@ -1,0 +1,222 @@
+//! `y = act(x · wᵀ + b)`.
+
+mod block;
+mod epilogue;
+mod pack;
+pub(crate) mod source;
+
+use std::ops::Range;
+
+use half::bf16;
+
+use crate::{
+    Activation, Cpu, Error, Patches, Pool,
+    error::{check, check_length},
+    memory::{Shared, Words},
+    pool::run_once,
+    simd::{BLOCK_STEPS, Simd, run},
+};
+use block::Block;
+use source::{Rows, Source};
+
+/// What products are computed in. Sums are f32, or whole numbers for bytes, and so are results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// f32.
+    F32,
+    /// Weights and inputs rounded to bf16.
+    Bf16,
+    /// Weights as bytes with a scale for each output, inputs as bytes with a scale and an offset for each row, found when they
+    /// come.
+    Int8,
+}
+
+impl Precision {
+    /// Values in a word of four bytes.
+    pub(crate) const fn per_word(self) -> usize {
+        match self {
+            Self::F32 => 1,
+            Self::Bf16 => 2,
+            Self::Int8 => 4,
+        }
+    }
+}
+
+/// What becomes of a product and its bias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Then {
+    /// Written, after a function of it.
+    Activate(Activation),
+    /// Added to what stands there: the residual stream, say, or embeddings of positions.
+    Add,
+}
+
+/// A layer's weights, packed for one processor and precision.
+pub struct Linear {
+    cpu: Cpu,
+    precision: Precision,
+    inputs: usize,
+    outputs: usize,
+    geometry: Geometry,
+    /// For each block of steps, for each panel of columns, for each step: a word for each column.
+    words: Words,
+    /// For each column, zeros up to whole panels.
+    bias: Vec<f32>,
+    /// What a column's bytes are multiplied with. Empty for other precisions.
+    scales: Vec<f32>,
+    /// The sum of a column's weights as they were rounded. Empty for other precisions.
+    sums: Vec<f32>,
+}
+
+/// How a product is cut.
+#[derive(Clone, Copy)]
+struct Geometry {
+    /// Rows of a tile.
+    rows: usize,
+    /// Columns of a panel.
+    columns: usize,
+    panels: usize,
+    /// Words of a row.
+    steps: usize,
+    /// Words of a block but the last.
+    block_steps: usize,
+}
+
+impl Geometry {
+    fn new<S: Simd>(precision: Precision, inputs: usize, outputs: usize) -> Self {
+        let steps = inputs.div_ceil(precision.per_word());
+        Self {
+            rows: S::TILE_ROWS,
+            columns: S::TILE_COLUMNS,
+            panels: outputs.div_ceil(S::TILE_COLUMNS),
+            steps,
+            // Blocks of about the same size.
+            block_steps: steps.div_ceil(steps.div_ceil(BLOCK_STEPS)),
+        }
+    }
+
+    fn blocks(self) -> usize {
+        self.steps.div_ceil(self.block_steps)
+    }
+
+    /// Steps of a block.
+    fn steps_of(self, block: usize) -> Range<usize> {
+        block * self.block_steps..((block + 1) * self.block_steps).min(self.steps)
+    }
+
+    /// Where a block's panel is packed.
+    fn panel(self, block: usize, panel: usize) -> Range<usize> {
+        let steps = self.steps_of(block);
+        let start = (steps.start * self.panels + panel * steps.len()) * self.columns;
+        start..start + steps.len() * self.columns
+    }
+}
+
+impl Linear {
+    /// Packs weights, `[outputs, inputs]` row by row as `torch.nn.Linear` has them, with a bias for each output.
+    ///
+    /// ```
+    /// # use imbed_kernels::{Cpu, Error, Linear, Precision};
+    /// let wrong = Linear::pack(Cpu::detect()?, Precision::F32, &[1.0; 7], 3, None);
+    /// assert!(matches!(wrong, Err(Error::Size { .. })));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn pack(
+        cpu: Cpu,
+        precision: Precision,
+        weights: &[f32],
+        inputs: usize,
+        bias: Option<&[f32]>,
+    ) -> Result<Self, Error> {
+        check(inputs > 0 && !weights.is_empty(), "a layer has inputs and outputs")?;
+        check(weights.len().is_multiple_of(inputs), "weights are whole rows of inputs")?;
+        // More would not fit the whole numbers that products of bytes are summed in.
+        check(inputs <= 1 << 16, "a layer has at most 65536 inputs")?;
+        let outputs = weights.len() / inputs;
+        if let Some(bias) = bias {
+            check_length("bias", outputs, bias.len())?;
+        }
+        Ok(run(cpu, pack::Pack { cpu, precision, weights, inputs, outputs, bias: bias.unwrap_or_default() }))
+    }
+
+    /// Values in a row that comes in.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Values in a row that goes out.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// What it computes in.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Applies the layer to rows `x`, `[rows, inputs]`, and writes or adds to `y`, `[rows, outputs]`.
+    pub fn apply(&self, x: &[f32], y: &mut [f32], then: Then, pool: &dyn Pool) -> Result<(), Error> {
+        self.apply_rows(x, y, then, pool)
+    }
+
+    /// As [`apply`](Self::apply), to rows that are bf16 already.
+    pub fn apply_bf16(&self, x: &[bf16], y: &mut [f32], then: Then, pool: &dyn Pool) -> Result<(), Error> {
+        self.apply_rows(x, y, then, pool)
+    }
+
+    fn apply_rows<T: Sync>(&self, x: &[T], y: &mut [f32], then: Then, pool: &dyn Pool) -> Result<(), Error>
+    where
+        for<'a> Rows<'a, T>: Source,
+    {
+        check(x.len().is_multiple_of(self.inputs), "the input is whole rows")?;
+        check_length("output", x.len() / self.inputs * self.outputs, y.len())?;
+        self.apply_to(&Rows { values: x, width: self.inputs }, y, then, pool);
+        Ok(())
+    }
+
+    /// Applies the layer to the patches of images. `y`, `[images, patches.skipped + patches of an image, outputs]`, is left as it
+    /// is where tokens are skipped.
+    pub fn apply_patches(
+        &self,
+        patches: &Patches<'_>,
+        y: &mut [f32],
+        then: Then,
+        pool: &dyn Pool,
+    ) -> Result<(), Error> {
+        patches.check()?;
+        check_length("values of a patch", self.inputs, patches.values())?;
+        check_length("output", patches.tokens().saturating_mul(self.outputs), y.len())?;
+        self.apply_to(patches, y, then, pool);
+        Ok(())
+    }
+
+    /// What is read and written has been checked by now.
+    fn apply_to<T: Source>(&self, source: &T, y: &mut [f32], then: Then, pool: &dyn Pool) {
+        let rows = source.rows();
+        if rows == 0 {
+            return;
+        }
+        let y = Shared::new(y);
+        let workers = pool.workers().max(1);
+        let tiles = rows.div_ceil(self.geometry.rows);
+        let most = (block::ROWS / self.geometry.rows).max(1);
+        // Rows are staged once for each task, so columns are shared out only where rows are few.
+        let (high, wide) = if tiles <= most {
+            (1, workers.min(self.geometry.panels))
+        } else {
+            (tiles.div_ceil(most).next_multiple_of(workers).min(tiles), 1)
+        };
+        run_once(pool, high * wide, |task| {
+            let (row, column) = (task / wide, task % wide);
+            let tiles = share(tiles, high, row);
+            let rows = tiles.start * self.geometry.rows..(tiles.end * self.geometry.rows).min(rows);
+            let panels = share(self.geometry.panels, wide, column);
+            run(self.cpu, Block { linear: self, source, y: &y, rows, panels, then });
+        });
+    }
+}
+
+/// The `number`th of `parts` of about the same size.
+fn share(total: usize, parts: usize, number: usize) -> Range<usize> {
+    total * number / parts..total * (number + 1) / parts
+}

@@ -1,0 +1,239 @@
+//! AVX-512. What a machine lacks beyond F, BW, DQ and VL is put together from those.
+
+use std::arch::x86_64::{
+    __m256bh, __m256i, __m512, __m512bh, __m512i, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0,
+    _mm_prefetch, _mm_storeu_si128, _mm256_storeu_si256, _mm512_abs_ps, _mm512_add_epi32, _mm512_add_ps,
+    _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmpunord_ps_mask, _mm512_cvtepi32_epi16,
+    _mm512_cvtepi32_ps, _mm512_cvtneps_pbh, _mm512_cvtps_epi32, _mm512_cvtusepi32_epi8, _mm512_dpbf16_ps,
+    _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_i32gather_ps, _mm512_loadu_ps, _mm512_madd_epi16,
+    _mm512_mask_blend_ps, _mm512_mask_mov_epi32, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_epi32,
+    _mm512_max_ps, _mm512_min_ps, _mm512_movepi32_mask, _mm512_mul_ps, _mm512_mullo_epi32, _mm512_rcp14_ps,
+    _mm512_reduce_add_ps, _mm512_reduce_max_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_epi16,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_slli_epi32,
+    _mm512_srai_epi16, _mm512_srli_epi16, _mm512_srli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
+};
+use std::mem::transmute;
+
+use super::{Dot, Simd, Work, tile::tile};
+
+const LANES: usize = 16;
+
+/// AVX-512 F, BW, DQ and VL, perhaps with dot products of bytes and of bf16. Made only by the functions below.
+#[derive(Clone, Copy)]
+pub(super) struct Avx512<const VNNI: bool, const BF16: bool>(());
+
+/// # Safety
+/// The machine has AVX2, FMA and AVX-512 F, BW, DQ and VL.
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+pub(super) unsafe fn run<W: Work>(work: W) -> W::Output {
+    work.with(Avx512::<false, false>(()))
+}
+
+/// # Safety
+/// As [`run`], and it has VNNI.
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) unsafe fn run_vnni<W: Work>(work: W) -> W::Output {
+    work.with(Avx512::<true, false>(()))
+}
+
+/// # Safety
+/// As [`run_vnni`], and it has BF16.
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16")]
+pub(super) unsafe fn run_bf16<W: Work>(work: W) -> W::Output {
+    work.with(Avx512::<true, true>(()))
+}
+
+/// An intrinsic on registers.
+macro_rules! op {
+    ($call:expr) => {
+        // SAFETY: it touches no memory, and a value of the type exists only where the instructions do.
+        unsafe { $call }
+    };
+}
+
+impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
+    type F = __m512;
+    const LANES: usize = LANES;
+    const TILE_ROWS: usize = 14;
+    const TILE_COLUMNS: usize = 2 * LANES;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m512 {
+        op!(_mm512_set1_ps(x))
+    }
+    #[inline(always)]
+    fn load(self, from: &[f32]) -> __m512 {
+        // SAFETY: the slice has so many, or it would panic here.
+        unsafe { _mm512_loadu_ps(from[..LANES].as_ptr()) }
+    }
+    #[inline(always)]
+    fn load_part(self, from: &[f32]) -> __m512 {
+        let from = &from[..from.len().min(LANES)];
+        // SAFETY: only lanes that the slice has are read.
+        unsafe { _mm512_maskz_loadu_ps(((1_u32 << from.len()) - 1) as u16, from.as_ptr()) }
+    }
+    #[inline(always)]
+    fn load_strided(self, from: &[f32], stride: usize) -> __m512 {
+        let last = (LANES - 1) * stride;
+        assert!(last < from.len() && i32::try_from(last).is_ok());
+        // SAFETY: the last index is within the slice, and none is larger.
+        unsafe {
+            let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            let indices = _mm512_mullo_epi32(lanes, _mm512_set1_epi32(stride as i32));
+            _mm512_i32gather_ps::<4>(indices, from.as_ptr())
+        }
+    }
+    #[inline(always)]
+    fn store(self, x: __m512, to: &mut [f32]) {
+        // SAFETY: the slice has so many, or it would panic here.
+        unsafe { _mm512_storeu_ps(to[..LANES].as_mut_ptr(), x) }
+    }
+    #[inline(always)]
+    fn store_part(self, x: __m512, to: &mut [f32]) {
+        let lanes = to.len().min(LANES);
+        // SAFETY: only lanes that the slice has are written.
+        unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), ((1_u32 << lanes) - 1) as u16, x) }
+    }
+    #[inline(always)]
+    fn store_bf16(self, x: __m512, to: &mut [u16]) {
+        let to = to[..LANES].as_mut_ptr();
+        if BF16 {
+            // SAFETY: 16 halves are 256 bits in both types, and the slice has so many, or it would have panicked above.
+            unsafe { _mm256_storeu_si256(to.cast(), transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(x))) }
+        } else {
+            let bits = op!(_mm512_castps_si512(x));
+            // Half a unit of what stays, a little less where that is even; a NaN stays one.
+            let rounded = op!({
+                let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+                let up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+                _mm512_mask_mov_epi32(up, _mm512_cmpunord_ps_mask(x, x), _mm512_set1_epi32(0x7fc0_0000))
+            });
+            // SAFETY: the slice has 16 halves, or it would have panicked above.
+            unsafe { _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(rounded))) }
+        }
+    }
+    #[inline(always)]
+    fn store_u8(self, x: __m512, to: &mut [u8]) {
+        let whole = op!(_mm512_max_epi32(_mm512_cvtps_epi32(x), _mm512_setzero_si512()));
+        // SAFETY: the slice has 16 bytes, or it would panic here.
+        unsafe { _mm_storeu_si128(to[..LANES].as_mut_ptr().cast(), _mm512_cvtusepi32_epi8(whole)) }
+    }
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        op!(_mm512_add_ps(a, b))
+    }
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        op!(_mm512_sub_ps(a, b))
+    }
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        op!(_mm512_mul_ps(a, b))
+    }
+    #[inline(always)]
+    fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        op!(_mm512_fmadd_ps(a, b, c))
+    }
+    #[inline(always)]
+    fn max(self, a: __m512, b: __m512) -> __m512 {
+        op!(_mm512_max_ps(a, b))
+    }
+    #[inline(always)]
+    fn min(self, a: __m512, b: __m512) -> __m512 {
+        op!(_mm512_min_ps(a, b))
+    }
+    #[inline(always)]
+    fn round(self, x: __m512) -> __m512 {
+        op!(_mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x))
+    }
+    #[inline(always)]
+    fn abs(self, x: __m512) -> __m512 {
+        op!(_mm512_abs_ps(x))
+    }
+    #[inline(always)]
+    fn reciprocal(self, x: __m512) -> __m512 {
+        // 14 bits, then one step of Newton's.
+        op!({
+            let near = _mm512_rcp14_ps(x);
+            _mm512_fmadd_ps(near, _mm512_fnmadd_ps(x, near, _mm512_set1_ps(1.0)), near)
+        })
+    }
+    #[inline(always)]
+    fn scale(self, x: __m512, n: __m512) -> __m512 {
+        op!(_mm512_scalef_ps(x, n))
+    }
+    #[inline(always)]
+    fn where_negative(self, x: __m512, a: __m512, b: __m512) -> __m512 {
+        op!(_mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(x)), b, a))
+    }
+    #[inline(always)]
+    fn whole_number(self, x: __m512) -> __m512 {
+        op!(_mm512_cvtepi32_ps(_mm512_castps_si512(x)))
+    }
+    #[inline(always)]
+    fn sum(self, x: __m512) -> f32 {
+        op!(_mm512_reduce_add_ps(x))
+    }
+    #[inline(always)]
+    fn largest(self, x: __m512) -> f32 {
+        op!(_mm512_reduce_max_ps(x))
+    }
+    #[inline(always)]
+    fn dot_f32(self, acc: __m512, a: __m512, b: __m512) -> __m512 {
+        op!(_mm512_fmadd_ps(a, b, acc))
+    }
+    #[inline(always)]
+    fn dot_bf16(self, acc: __m512, a: __m512, b: __m512) -> __m512 {
+        if BF16 {
+            // SAFETY: both types are 512 bits.
+            let pairs = |x: __m512| unsafe { transmute::<__m512, __m512bh>(x) };
+            return op!(_mm512_dpbf16_ps(acc, pairs(a), pairs(b)));
+        }
+        let low = |x: __m512| op!(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(x))));
+        let high = |x: __m512| {
+            op!(_mm512_castsi512_ps(_mm512_and_si512(
+                _mm512_castps_si512(x),
+                _mm512_set1_epi32(0xffff_0000_u32 as i32)
+            )))
+        };
+        op!(_mm512_fmadd_ps(high(a), high(b), _mm512_fmadd_ps(low(a), low(b), acc)))
+    }
+    #[inline(always)]
+    fn dot_i8(self, acc: __m512, a: __m512, b: __m512) -> __m512 {
+        let (acc, a, b): (__m512i, __m512i, __m512i) =
+            op!((_mm512_castps_si512(acc), _mm512_castps_si512(a), _mm512_castps_si512(b)));
+        let sum = if VNNI {
+            op!(_mm512_dpbusd_epi32(acc, a, b))
+        } else {
+            // Bytes 0 and 2, then 1 and 3, as 16-bit numbers. Multiplying bytes directly would cut sums at 32767.
+            op!({
+                let even = _mm512_madd_epi16(
+                    _mm512_and_si512(a, _mm512_set1_epi16(0xff)),
+                    _mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(b)),
+                );
+                let odd = _mm512_madd_epi16(_mm512_srli_epi16::<8>(a), _mm512_srai_epi16::<8>(b));
+                _mm512_add_epi32(acc, _mm512_add_epi32(even, odd))
+            })
+        };
+        op!(_mm512_castsi512_ps(sum))
+    }
+    #[inline(always)]
+    unsafe fn load_at(self, from: *const f32) -> __m512 {
+        // SAFETY: the caller says that so many can be read.
+        unsafe { _mm512_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn splat_at(self, from: *const f32) -> __m512 {
+        // SAFETY: the caller says that it can be read.
+        unsafe { _mm512_set1_ps(*from) }
+    }
+    #[inline(always)]
+    fn prefetch(self, at: *const f32) {
+        // SAFETY: a prefetch reads nothing that could fail.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+    #[inline(always)]
+    fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, out: &mut [f32]) {
+        tile::<Self, D, 14, 2>(self, a, b, steps, out);
+    }
+}
