@@ -18,6 +18,10 @@ pub enum Activation {
     GeluTanh,
     /// `x · sigmoid(x)`.
     Silu,
+    /// `max(x, 0)`.
+    Relu,
+    /// `tanh x`.
+    Tanh,
 }
 
 impl Activation {
@@ -38,6 +42,14 @@ impl Activation {
                 simd.mul(x, sigmoid(simd, simd.mul(x, cubic)))
             }
             Self::Silu => simd.mul(x, sigmoid(simd, x)),
+            // In this order what is not a number stays none.
+            Self::Relu => simd.max(simd.splat(0.0), x),
+            // tanh x is 2 sigmoid(2x) - 1.
+            Self::Tanh => {
+                let twice = simd.add(x, x);
+                let twice = simd.min(simd.splat(40.0), twice);
+                simd.mul_add(sigmoid(simd, twice), simd.splat(2.0), simd.splat(-1.0))
+            }
         }
     }
 }

@@ -20,8 +20,15 @@ impl Pool for Threads {
     }
 }
 
-const ACTIVATIONS: [Activation; 5] =
-    [Activation::Identity, Activation::QuickGelu, Activation::Gelu, Activation::GeluTanh, Activation::Silu];
+const ACTIVATIONS: [Activation; 7] = [
+    Activation::Identity,
+    Activation::QuickGelu,
+    Activation::Gelu,
+    Activation::GeluTanh,
+    Activation::Silu,
+    Activation::Relu,
+    Activation::Tanh,
+];
 
 fn values(random: &mut fastrand::Rng, count: usize) -> Vec<f32> {
     (0..count).map(|_| random.f32() * 2.0 - 1.0).collect()
@@ -36,6 +43,8 @@ fn activate(activation: Activation, x: f64) -> f64 {
             x / 2.0 * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
         }
         Activation::Silu => x / (1.0 + (-x).exp()),
+        Activation::Relu => x.max(0.0),
+        Activation::Tanh => x.tanh(),
     }
 }
 
@@ -269,7 +278,11 @@ fn activations_end_where_they_should() {
             for x in [-1e9_f32, -120.0, -20.0, -0.0, 0.0, 20.0, 120.0, 1e9] {
                 let mut y = [0.0; 33];
                 linear.apply(&[x], &mut y, Then::Activate(activation), &Alone).unwrap();
-                let expected = if x > 0.0 || activation == Activation::Identity { x } else { 0.0 };
+                let expected = match activation {
+                    Activation::Identity => x,
+                    Activation::Tanh => x.tanh(),
+                    _ => x.max(0.0),
+                };
                 for y in y {
                     // SiLU of -20 is -4e-8.
                     assert!((y - expected).abs() <= 1e-7 * expected.abs() + 5e-8, "{cpu:?} {activation:?} {x}: {y}");
@@ -283,15 +296,16 @@ fn activations_end_where_they_should() {
 fn patches_of_bytes_are_a_convolution_of_normalised_pixels() {
     let mut random = fastrand::Rng::with_seed(5);
     for _ in 0..12 {
-        let side = random.usize(1..=20);
-        let (height, width) = (side * random.usize(1..=3) + random.usize(..side), side * random.usize(1..=3));
+        let patch @ (rows, columns) = (random.usize(1..=20), random.usize(1..=20));
+        let (height, width) = (rows * random.usize(1..=3) + random.usize(..rows), columns * random.usize(1..=3));
         let (images, outputs, skipped) = (random.usize(1..=3), random.usize(1..=40), random.usize(..=2));
         let pixels: Vec<u8> = (0..images * height * width * 3).map(|_| random.u8(..)).collect();
-        let weights = values(&mut random, outputs * side * side * 3);
+        let weights = values(&mut random, outputs * rows * columns * 3);
         let bias = values(&mut random, outputs);
         let (mean, deviation, factor) = ([0.48, 0.46, 0.41], [0.27, 0.26, 0.28], 1.0 / 255.0);
-        let (folded, biases) = fold_normalisation(&weights, side, &bias, factor, mean, deviation).unwrap();
-        let patches = Patches { pixels: &pixels, height, width, side, skipped };
+        let (folded, biases) =
+            fold_normalisation(Precision::F32, &weights, patch, &bias, factor, mean, deviation).unwrap();
+        let patches = Patches { pixels: &pixels, height, width, patch, skipped };
         for (cpu, precision, bound) in Cpu::available().into_iter().flat_map(|cpu| {
             // Bytes are exact in all three, weights are not.
             [(cpu, Precision::F32, 1e-4), (cpu, Precision::Bf16, 0.6), (cpu, Precision::Int8, 1.6)]
@@ -299,23 +313,23 @@ fn patches_of_bytes_are_a_convolution_of_normalised_pixels() {
             let linear = Linear::pack(cpu, precision, &folded, patches.values(), Some(&biases)).unwrap();
             let mut y = vec![0.25; patches.tokens() * outputs];
             linear.apply_patches(&patches, &mut y, Then::Add, &Threads(2)).unwrap();
-            let (down, across) = (height / side, width / side);
+            let (down, across) = (height / rows, width / columns);
             for (i, y) in y.iter().enumerate() {
                 let (token, output) = (i / outputs, i % outputs);
                 let (image, token) = (token / (skipped + down * across), token % (skipped + down * across));
-                let Some(patch) = token.checked_sub(skipped) else {
+                let Some(number) = token.checked_sub(skipped) else {
                     assert_eq!(*y, 0.25, "a skipped token was written");
                     continue;
                 };
                 let mut expected = 0.25 + f64::from(bias[output]);
                 for colour in 0..3 {
-                    for dy in 0..side {
-                        for dx in 0..side {
-                            let (py, px) = (patch / across * side + dy, patch % across * side + dx);
+                    for dy in 0..rows {
+                        for dx in 0..columns {
+                            let (py, px) = (number / across * rows + dy, number % across * columns + dx);
                             let pixel = f64::from(pixels[((image * height + py) * width + px) * 3 + colour]);
                             let x =
                                 (pixel * f64::from(factor) - f64::from(mean[colour])) / f64::from(deviation[colour]);
-                            expected += x * f64::from(weights[((output * 3 + colour) * side + dy) * side + dx]);
+                            expected += x * f64::from(weights[((output * 3 + colour) * rows + dy) * columns + dx]);
                         }
                     }
                 }
@@ -337,12 +351,12 @@ fn wrong_sizes_are_errors() {
     assert!(linear.apply(&[1.0; 3], &mut [0.0; 3], Then::Add, &Alone).is_err());
     assert!(linear.apply(&[1.0; 4], &mut [0.0; 5], Then::Add, &Alone).is_err());
     assert!(linear.apply(&[], &mut [], Then::Add, &Alone).is_ok());
-    let patches = Patches { pixels: &[0; 12], height: 2, width: 2, side: 3, skipped: 0 };
+    let patches = Patches { pixels: &[0; 12], height: 2, width: 2, patch: (3, 3), skipped: 0 };
     assert!(linear.apply_patches(&patches, &mut [], Then::Add, &Alone).is_err());
     for (height, width, side, skipped) in [(0, 2, 1, 0), (2, 2, 0, 0), (usize::MAX, 2, 1, 0), (2, 2, 1, usize::MAX)] {
-        let patches = Patches { pixels: &[0; 12], height, width, side, skipped };
+        let patches = Patches { pixels: &[0; 12], height, width, patch: (side, side), skipped };
         assert!(linear.apply_patches(&patches, &mut [], Then::Add, &Alone).is_err());
         let _ = (patches.tokens(), patches.values());
     }
-    assert!(fold_normalisation(&[], usize::MAX, &[], 1.0, [0.0; 3], [1.0; 3]).is_err());
+    assert!(fold_normalisation(Precision::F32, &[], (usize::MAX, 1), &[], 1.0, [0.0; 3], [1.0; 3]).is_err());
 }
