@@ -85,6 +85,7 @@ impl Summary {
             "provider": self.provider,
             "model": self.model,
             "dimensions": self.dimensions,
+            "dtype": self.metrics.dtype,
             "outputs": outputs,
         })
     }
@@ -129,6 +130,9 @@ impl fmt::Display for Summary {
             self.stages().iter().map(|(name, time)| format!("{name} {:.0}%", share(*time))).collect();
         writeln!(f, "time      {} (of {} summed over threads)", shares.join(", "), show::time(sum))?;
         write!(f, "model     {} ({}), {} dimensions", self.model, self.provider, self.dimensions)?;
+        if let Some(dtype) = m.dtype {
+            write!(f, ", computed in {dtype}")?;
+        }
         if m.service.requests > 0 {
             let (requests, sent) = (show::count(m.service.requests, "request"), show::bytes(m.service.bytes_sent));
             write!(f, "\nservice   {requests}, {} of them repeated, {sent} sent", show::thousands(m.service.retries))?;

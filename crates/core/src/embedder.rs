@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Device, PixelBatch, Result};
+use crate::{Device, PixelBatch, Result, options::Dtype};
 
 /// One image as an encoded file, for models that want it so (most remote services do).
 #[derive(Debug, Clone)]
@@ -46,6 +46,11 @@ pub trait BlockingImageEmbedder: Send + Sync {
 
     /// The device that the weights are on.
     fn device(&self) -> Device;
+
+    /// The number type that it computes in, where it knows: of interest where the choice was its own.
+    fn dtype(&self) -> Option<Dtype> {
+        None
+    }
 
     /// Writes one vector per image into `out`, `[batch.len(), width()]`, row-major.
     ///
@@ -104,6 +109,14 @@ impl Embedder {
         match self {
             Self::Blocking(embedder) => embedder.width(),
             Self::Async(embedder) => embedder.width(),
+        }
+    }
+
+    /// The number type that it computes in, where it knows.
+    pub fn dtype(&self) -> Option<Dtype> {
+        match self {
+            Self::Blocking(embedder) => embedder.dtype(),
+            Self::Async(_) => None,
         }
     }
 }

@@ -124,7 +124,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     },
     OptionSpec {
         name: "dtype",
-        values: "f32 | bf16 | f16",
+        values: "f32 | bf16 | f16 | int8 | auto",
         summary: "number type of the model's arithmetic (default: the provider's for the device)",
     },
     OptionSpec {

@@ -27,11 +27,13 @@ impl Loaded {
         // Held while loading, so that a second run waits for the first one's copy and does not load its own.
         let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(embedder) = copies.get(&device) {
+            metrics.set_dtype(embedder.dtype());
             return Ok(embedder.clone());
         }
         let load = || catch_unwind(AssertUnwindSafe(|| descriptor.instantiate(device)));
         let embedder =
             metrics.time(Stage::ModelLoad, load).unwrap_or_else(|panic| Err(panicked("loading", &*panic)))?;
+        metrics.set_dtype(embedder.dtype());
         copies.insert(device, embedder.clone());
         Ok(embedder)
     }

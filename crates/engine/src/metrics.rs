@@ -3,13 +3,13 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, PoisonError,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
-use imbed_core::{ErrorKind, Usage};
+use imbed_core::{ErrorKind, Usage, options::Dtype};
 use serde::Serialize;
 
 /// A stage whose time is summed over all its threads.
@@ -34,6 +34,7 @@ pub(crate) struct Metrics {
     retries: AtomicU64,
     halvings: AtomicU64,
     errors: Mutex<BTreeMap<ErrorKind, u64>>,
+    dtype: OnceLock<Dtype>,
 }
 
 impl Metrics {
@@ -65,6 +66,13 @@ impl Metrics {
         self.halvings.fetch_add(1, Relaxed);
     }
 
+    /// What the model computes in; the first to say it is heard.
+    pub(crate) fn set_dtype(&self, dtype: Option<Dtype>) {
+        if let Some(dtype) = dtype {
+            let _ = self.dtype.set(dtype);
+        }
+    }
+
     pub(crate) fn add_embedded(&self, rows: usize) {
         self.rows.fetch_add(rows as u64, Relaxed);
         self.embedded.fetch_add(rows as u64, Relaxed);
@@ -92,6 +100,7 @@ impl Metrics {
             retries: self.retries.load(Relaxed),
             halvings: self.halvings.load(Relaxed),
             service: Usage::default(),
+            dtype: self.dtype.get().copied(),
             read: time(Stage::Read),
             decode: time(Stage::Decode),
             preprocess: time(Stage::Preprocess),
@@ -123,6 +132,8 @@ pub struct MetricsSnapshot {
     pub halvings: u64,
     /// What the model's service was asked for by this run; nothing, for local models.
     pub service: Usage,
+    /// What the loaded model computes in, where it says so; it is the choice of `dtype = auto`.
+    pub dtype: Option<Dtype>,
     /// Reading files.
     pub read: Duration,
     /// Decoding and orienting.
@@ -148,6 +159,9 @@ impl Serialize for MetricsSnapshot {
         map.serialize_entry("batches", &self.batches)?;
         map.serialize_entry("retries", &self.retries)?;
         map.serialize_entry("halvings", &self.halvings)?;
+        if let Some(dtype) = self.dtype {
+            map.serialize_entry("dtype", &dtype)?;
+        }
         if self.service != Usage::default() {
             map.serialize_entry("service_requests", &self.service.requests)?;
             map.serialize_entry("service_retries", &self.service.retries)?;

@@ -114,9 +114,9 @@ pub fn fold_normalisation(
     weights: &[f32],
     (rows, columns): (usize, usize),
     bias: &[f32],
-    factor: f32,
-    mean: [f32; 3],
-    deviation: [f32; 3],
+    factor: f64,
+    mean: [f64; 3],
+    deviation: [f64; 3],
 ) -> Result<(Vec<f32>, Vec<f32>), Error> {
     let sides = 1..=1 << 12;
     check(sides.contains(&rows) && sides.contains(&columns), "a patch has sides of 1 to 4096 pixels")?;
@@ -126,13 +126,12 @@ pub fn fold_normalisation(
     if !bias.is_empty() {
         check_length("bias", outputs, bias.len())?;
     }
-    let factor = f64::from(factor);
     let mut folded = vec![0.0; weights.len()];
     let mut biases = Vec::with_capacity(outputs);
     for (output, (from, to)) in weights.chunks_exact(pixels * 3).zip(folded.chunks_exact_mut(pixels * 3)).enumerate() {
         let mut shift = 0.0_f64;
         for colour in 0..3 {
-            let (mean, deviation) = (f64::from(mean[colour]), f64::from(deviation[colour]));
+            let (mean, deviation) = (mean[colour], deviation[colour]);
             let mut sum = 0.0;
             for pixel in 0..pixels {
                 let exact = f64::from(from[colour * pixels + pixel]) / deviation;

@@ -327,8 +327,7 @@ fn patches_of_bytes_are_a_convolution_of_normalised_pixels() {
                         for dx in 0..columns {
                             let (py, px) = (number / across * rows + dy, number % across * columns + dx);
                             let pixel = f64::from(pixels[((image * height + py) * width + px) * 3 + colour]);
-                            let x =
-                                (pixel * f64::from(factor) - f64::from(mean[colour])) / f64::from(deviation[colour]);
+                            let x = (pixel * factor - mean[colour]) / deviation[colour];
                             expected += x * f64::from(weights[((output * 3 + colour) * rows + dy) * columns + dx]);
                         }
                     }

@@ -37,6 +37,17 @@ fn check_options(options: &EmbedOptions) -> Result<()> {
     device::check_dtype(options.dtype, device::families())
 }
 
+/// Those of all devices of this build, each once.
+fn dtypes() -> Vec<Dtype> {
+    let mut all = Vec::new();
+    for dtype in device::families().iter().flat_map(|family| device::dtypes(family)) {
+        if !all.contains(dtype) {
+            all.push(*dtype);
+        }
+    }
+    all
+}
+
 impl ImageEmbedderDescriptor for CandleDescriptor {
     fn provider(&self) -> &'static str {
         crate::NAME
@@ -71,11 +82,7 @@ impl ImageEmbedderDescriptor for CandleDescriptor {
             // The libraries of GPU vendors choose their kernels by the size of the batch.
             deterministic: device::families() == ["cpu"] || options.device == DeviceRequest::Exact(Device::Cpu),
             poolings: architecture.poolings.clone(),
-            dtypes: if device::families().len() > 1 {
-                vec![Dtype::F32, Dtype::Bf16, Dtype::F16]
-            } else {
-                vec![Dtype::F32]
-            },
+            dtypes: dtypes(),
             devices: device::families().iter().map(ToString::to_string).collect(),
         }
     }
@@ -96,10 +103,11 @@ impl ImageEmbedderDescriptor for CandleDescriptor {
         let options = self.0.options();
         device::check_dtype(options.dtype, &[device.family()])?;
         let candle = device::open(device)?;
-        let (model, normalize) = (self.0.load()?, self.0.normalize()?);
         let dtype = options.dtype.unwrap_or(Dtype::F32);
-        let embedder =
-            CandleEmbedder::new(model, normalize, device, &candle, dtype).map_err(|e| e.context(self.0.model()))?;
-        Ok(Embedder::Blocking(Arc::new(embedder)))
+        let embedder = match device {
+            Device::Cpu => CandleEmbedder::on_cpu(&self.0, dtype),
+            Device::Cuda(_) | Device::Metal(_) => CandleEmbedder::on_gpu(&self.0, device, &candle, dtype),
+        };
+        Ok(Embedder::Blocking(Arc::new(embedder.map_err(|e| e.context(self.0.model()))?)))
     }
 }

@@ -12,15 +12,29 @@ pub(crate) fn families() -> &'static [&'static str] {
     }
 }
 
+/// The number types that a device of the family computes in.
+pub(crate) fn dtypes(family: &str) -> &'static [Dtype] {
+    match family {
+        "cpu" => &[Dtype::F32, Dtype::Bf16, Dtype::Int8, Dtype::Auto],
+        _ => &[Dtype::F32, Dtype::Bf16, Dtype::F16],
+    }
+}
+
 /// Refuses a number type that none of `families` computes in.
 pub(crate) fn check_dtype(dtype: Option<Dtype>, families: &[&str]) -> Result<()> {
-    match dtype {
-        Some(dtype) if dtype != Dtype::F32 && families == ["cpu"] => {
-            Err(Error::new(ErrorKind::BadOption, format!("dtype '{dtype}' cannot be computed on the CPU"))
-                .hint("use f32, or a GPU with a build that has the Cargo feature 'cuda' or 'metal'"))
-        }
-        _ => Ok(()),
+    let Some(dtype) = dtype else { return Ok(()) };
+    if families.iter().any(|family| dtypes(family).contains(&dtype)) {
+        return Ok(());
     }
+    let [family, ..] = families else { return Ok(()) };
+    let known: Vec<String> = dtypes(family).iter().map(ToString::to_string).collect();
+    let other = if families == ["cpu"] {
+        "a GPU, with a build that has the Cargo feature 'cuda' or 'metal'"
+    } else {
+        "--device cpu"
+    };
+    let message = format!("dtype '{dtype}' cannot be computed on {}", families.join(" or "));
+    Err(Error::new(ErrorKind::BadOption, message).hint(format!("use {}, or {other}", known.join(", "))))
 }
 
 /// Candle's handle of `device`.

@@ -2,18 +2,29 @@
 
 use candle_core::DType;
 use imbed_core::{
-    BlockingImageEmbedder, Device, ImageBatch, PixelBatch, Result, options::Dtype, preprocess::Normalize,
+    BlockingImageEmbedder, Device, Error, ErrorKind, ImageBatch, PixelBatch, Result, options::Dtype,
+    preprocess::Normalize,
 };
-use imbed_vision::{Architecture, VisionTransformer, embed_by_size};
+use imbed_kernels::Cpu;
+use imbed_vision::{
+    Architecture, CheckpointDescription,
+    architecture::{ImageShape, StemShape},
+    embed_by_size,
+};
 
-use crate::{cpu::CpuModel, device, model::with_tensors, tensors::TensorModel};
+use crate::{
+    cpu::{CpuModel, Precisions, fastest},
+    device,
+    model::with_tensors,
+    tensors::TensorModel,
+};
 
-/// A model on a device, and the arithmetic that its pixels need first.
+/// A model on a device.
 #[derive(Debug)]
 pub(crate) struct CandleEmbedder {
     runner: Runner,
-    normalize: Normalize,
     device: Device,
+    dtype: Dtype,
     shape: Architecture,
 }
 
@@ -21,46 +32,75 @@ pub(crate) struct CandleEmbedder {
 enum Runner {
     /// On the processor.
     Cpu(Box<CpuModel>),
-    /// With candle's operations.
-    Tensors(Box<TensorModel>),
+    /// With candle's operations, and the arithmetic that pixels need first.
+    Tensors(Box<TensorModel>, Normalize),
 }
 
 impl CandleEmbedder {
-    /// Lays out `model` on `device`, which is `candle`, to compute in `dtype`.
-    pub(crate) fn new(
-        model: VisionTransformer,
-        normalize: Normalize,
+    /// Loads what is `described` on the processor, to compute in `dtype`.
+    pub(crate) fn on_cpu(described: &CheckpointDescription, dtype: Dtype) -> Result<Self> {
+        let cpu = Cpu::detect().map_err(|e| {
+            Error::new(ErrorKind::Config, e.to_string()).hint("unset IMBED_CPU, which is for tests and measurements")
+        })?;
+        let normalize = described.normalize()?;
+        let load = |dtype| {
+            let precisions = Precisions::of(dtype, cpu)
+                .ok_or_else(|| Error::new(ErrorKind::Internal, format!("the CPU has no arithmetic of '{dtype}'")))?;
+            CpuModel::new(described.load()?, &normalize, cpu, precisions)
+        };
+        let shape = described.architecture().clone();
+        let (dtype, model) = match dtype {
+            Dtype::Auto => fastest(typical_size(&shape), load)?,
+            dtype => (dtype, load(dtype)?),
+        };
+        Ok(Self { runner: Runner::Cpu(Box::new(model)), device: Device::Cpu, dtype, shape })
+    }
+
+    /// Loads what is `described` on `device`, which is `candle`, to compute in `dtype`.
+    pub(crate) fn on_gpu(
+        described: &CheckpointDescription,
         device: Device,
         candle: &candle_core::Device,
         dtype: Dtype,
     ) -> Result<Self> {
-        let shape = model.architecture.clone();
-        let dtype = match dtype {
+        let number = match dtype {
             Dtype::F32 => DType::F32,
             Dtype::Bf16 => DType::BF16,
             Dtype::F16 => DType::F16,
-        };
-        let model = with_tensors(model).map_err(device::failed)?;
-        let runner = match device {
-            Device::Cpu => Runner::Cpu(Box::new(CpuModel::new(model)?)),
-            Device::Cuda(_) | Device::Metal(_) => {
-                Runner::Tensors(Box::new(TensorModel::new(model, candle, dtype).map_err(device::failed)?))
+            Dtype::Int8 | Dtype::Auto => {
+                return Err(Error::new(ErrorKind::Internal, format!("{device} has no arithmetic of '{dtype}'")));
             }
         };
-        Ok(Self { runner, normalize, device, shape })
+        let model = described.load()?;
+        let shape = model.architecture.clone();
+        let model = with_tensors(model).and_then(|model| TensorModel::new(model, candle, number));
+        let model = Box::new(model.map_err(device::failed)?);
+        Ok(Self { runner: Runner::Tensors(model, described.normalize()?), device, dtype, shape })
     }
 
     /// One vector per image of `pixels`, which have this size.
     fn run(&self, pixels: &PixelBatch, size: (usize, usize), out: &mut [f32]) -> Result<()> {
         match &self.runner {
-            Runner::Cpu(model) => model.forward(pixels, &self.normalize, out)?,
-            Runner::Tensors(model) => {
+            Runner::Cpu(model) => model.forward(pixels, out)?,
+            Runner::Tensors(model, normalize) => {
                 let mut normalised = vec![0.0; pixels.data().len()];
-                self.normalize.apply(pixels, &mut normalised);
+                normalize.apply(pixels, &mut normalised);
                 out.copy_from_slice(&model.forward(normalised, pixels.len(), size)?);
             }
         }
         Ok(())
+    }
+}
+
+/// Rows and columns of an image as the model mostly reads them.
+fn typical_size(shape: &Architecture) -> (usize, usize) {
+    match (shape.image, &shape.stem) {
+        (ImageShape::Patches(most), StemShape::Patches(rows, columns)) => {
+            let side = most.isqrt().max(1);
+            (side * rows, side * columns)
+        }
+        (ImageShape::Fixed(rows, columns), _) => (rows, columns),
+        (ImageShape::Patches(most), StemShape::Convolutions(_)) => (most, most),
     }
 }
 
@@ -71,6 +111,10 @@ impl BlockingImageEmbedder for CandleEmbedder {
 
     fn device(&self) -> Device {
         self.device
+    }
+
+    fn dtype(&self) -> Option<Dtype> {
+        Some(self.dtype)
     }
 
     fn embed(&self, batch: ImageBatch<'_>, out: &mut [f32]) -> Result<()> {

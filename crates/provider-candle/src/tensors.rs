@@ -239,13 +239,28 @@ fn finished(shape: &Architecture, head: Option<&Linear<Tensor>>, pooled: &Tensor
 
 #[cfg(test)]
 mod tests {
-    use imbed_core::{EmbedOptions, PixelBatch, options::Pooling, preprocess::Normalize};
+    use imbed_core::{
+        EmbedOptions, PixelBatch,
+        options::{Dtype, Pooling},
+        preprocess::Normalize,
+    };
+    use imbed_kernels::Cpu;
     use imbed_vision::{CheckpointDescription, architecture::ImageShape, source::BUILTIN};
 
     use super::*;
-    use crate::{cpu::CpuModel, model::with_tensors};
+    use crate::{
+        cpu::{CpuModel, Precisions},
+        model::with_tensors,
+    };
 
     const NORMALIZE: Normalize = Normalize { scale: 1.0 / 255.0, mean: [0.5, 0.4, 0.3], std: [0.2, 0.25, 0.3] };
+
+    /// What is described, on the kernels.
+    fn kernels(described: &CheckpointDescription) -> CpuModel {
+        let cpu = Cpu::detect().unwrap();
+        let precisions = Precisions::of(Dtype::F32, cpu).unwrap();
+        CpuModel::new(described.load().unwrap(), &NORMALIZE, cpu, precisions).unwrap()
+    }
 
     /// The vectors of both runners for five images of noise, and the width of each.
     fn both(model: &str, pooling: Option<Pooling>, dtype: DType) -> (Vec<f32>, Vec<f32>, usize) {
@@ -261,7 +276,7 @@ mod tests {
         let plain = TensorModel::new(load(), &Device::Cpu, dtype).unwrap();
         let plain = plain.forward(normalised, 5, (height, width)).unwrap();
         let mut fast = vec![0.0; 5 * shape.width()];
-        CpuModel::new(load()).unwrap().forward(&pixels, &NORMALIZE, &mut fast).unwrap();
+        kernels(&described).forward(&pixels, &mut fast).unwrap();
         (fast, plain, shape.width())
     }
 
@@ -300,7 +315,7 @@ mod tests {
         let described = CheckpointDescription::read(&fixture("siglip2-naflex"), &EmbedOptions::default()).unwrap();
         let load = || with_tensors(described.load().unwrap()).unwrap();
         let plain = TensorModel::new(load(), &Device::Cpu, DType::F32).unwrap();
-        let fast = CpuModel::new(load()).unwrap();
+        let fast = kernels(&described);
         for image in [(32, 32), (16, 64), (8, 8), (96, 8)] {
             let data = (0..image.0 * image.1 * 3).map(|i: usize| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
             let pixels = PixelBatch::from_vec(data, image.0, image.1).unwrap();
@@ -308,7 +323,7 @@ mod tests {
             NORMALIZE.apply(&pixels, &mut normalised);
             let plain = plain.forward(normalised, 1, image).unwrap();
             let mut ours = vec![0.0; plain.len()];
-            fast.forward(&pixels, &NORMALIZE, &mut ours).unwrap();
+            fast.forward(&pixels, &mut ours).unwrap();
             for (ours, plain) in ours.iter().zip(plain) {
                 assert!((ours - plain).abs() < 1e-4, "{image:?}: {ours}, not {plain}");
             }

@@ -130,9 +130,10 @@ fn options_that_the_model_cannot_honour_are_refused_when_it_is_described() {
 }
 
 #[test]
-fn half_precision_is_refused_on_the_cpu_and_single_precision_is_not() {
-    let single = describe("clip", &options(|o| o.dtype = Some(Dtype::F32)));
-    assert!(single.instantiate(Device::Cpu).is_ok());
+fn half_precision_is_refused_on_the_cpu_and_the_others_are_not() {
+    for dtype in [Dtype::F32, Dtype::Bf16, Dtype::Int8, Dtype::Auto] {
+        assert!(describe("clip", &options(|o| o.dtype = Some(dtype))).instantiate(Device::Cpu).is_ok(), "{dtype}");
+    }
 }
 
 #[cfg(not(feature = "cuda"))]

@@ -177,6 +177,9 @@ fn of_dtype(dtype: Dtype) -> Result<Variant> {
     match dtype {
         Dtype::F32 => Ok(Variant::F32),
         Dtype::F16 => Ok(Variant::F16),
+        Dtype::Int8 => Ok(Variant::Int8),
+        Dtype::Auto => Err(Error::new(ErrorKind::BadOption, "the provider onnx does not try number types")
+            .hint(format!("dtype takes {}", SPECS[0].values))),
         Dtype::Bf16 => Err(Error::new(ErrorKind::BadOption, "ONNX models are not published as bf16")
             .hint(format!("dtype takes {}", SPECS[0].values))),
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use imbed_core::{
     Capability, Device, EmbedOptions, Embedder, EmbeddingDimensions, ImageEmbedderDescriptor, InputSpec, Requirements,
-    Result, options::Dtype,
+    Result,
 };
 use imbed_vision::CheckpointDescription;
 use serde_json::{Map, Value};
@@ -25,6 +25,7 @@ impl CheckpointDescriptor {
     /// Reads the configuration of `model`, and the names of its tensors where the weights are here.
     pub(crate) fn new(model: &str, options: &EmbedOptions) -> Result<Self> {
         TorchOptions::read_for_checkpoint(options)?;
+        device::kind(options.dtype)?;
         CheckpointDescription::read(model, options).map(Self)
     }
 
@@ -88,7 +89,7 @@ impl ImageEmbedderDescriptor for CheckpointDescriptor {
     fn instantiate(&self, device: Device) -> Result<Embedder> {
         let options = TorchOptions::read_for_checkpoint(self.0.options())?;
         let torch = device::open(device)?;
-        let kind = device::kind(self.0.options().dtype.unwrap_or(Dtype::F32));
+        let kind = device::kind(self.0.options().dtype)?;
         let model = TensorModel::new(self.0.load()?, torch, kind).map_err(|e| failed(e).context(self.0.model()))?;
         Ok(Embedder::Blocking(Arc::new(TorchEmbedder {
             model: Mutex::new(Model::Checkpoint(Box::new(model))),

@@ -14,12 +14,16 @@ pub(crate) fn families() -> Vec<String> {
 /// The number types, on every device.
 pub(crate) const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::Bf16, Dtype::F16];
 
-/// libtorch's name of a number type.
-pub(crate) fn kind(dtype: Dtype) -> Kind {
-    match dtype {
-        Dtype::F32 => Kind::Float,
-        Dtype::Bf16 => Kind::BFloat16,
-        Dtype::F16 => Kind::Half,
+/// libtorch's name of a number type, single precision where none was chosen.
+pub(crate) fn kind(dtype: Option<Dtype>) -> Result<Kind> {
+    match dtype.unwrap_or(Dtype::F32) {
+        Dtype::F32 => Ok(Kind::Float),
+        Dtype::Bf16 => Ok(Kind::BFloat16),
+        Dtype::F16 => Ok(Kind::Half),
+        other @ (Dtype::Int8 | Dtype::Auto) => {
+            Err(Error::new(ErrorKind::BadOption, format!("dtype '{other}' is not computed by the provider torch"))
+                .hint("use f32, bf16 or f16; or the provider candle, on the CPU"))
+        }
     }
 }
 

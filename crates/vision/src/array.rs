@@ -1,6 +1,10 @@
 //! Numbers with a shape, and the little that reading a checkpoint does with them.
 
+mod numbers;
+
 use imbed_core::{Error, ErrorKind, Result};
+
+pub(crate) use numbers::{Mapped, Numbers};
 
 /// Numbers in row order, with the length of each axis.
 ///
@@ -12,23 +16,35 @@ use imbed_core::{Error, ErrorKind, Result};
 /// assert_eq!((first.shape(), others.values()), (&[1, 2][..], &[2.0, 3.0, 4.0, 5.0][..]));
 /// # Ok::<(), imbed_core::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Array {
     shape: Vec<usize>,
-    values: Vec<f32>,
+    /// Those of a checkpoint stay in its mapped file until somebody changes them.
+    values: Numbers,
+}
+
+impl PartialEq for Array {
+    fn eq(&self, other: &Self) -> bool {
+        self.shape == other.shape && self.values() == other.values()
+    }
 }
 
 impl Array {
     /// `values` as an array of this shape; an error where they are too many or too few.
     pub fn new(shape: &[usize], values: Vec<f32>) -> Result<Self> {
-        let array = Self { shape: vec![values.len()], values };
+        Self::of(shape, values.into())
+    }
+
+    /// The same of numbers that may lie elsewhere.
+    pub(crate) fn of(shape: &[usize], values: Numbers) -> Result<Self> {
+        let array = Self { shape: vec![values.get().len()], values };
         array.reshaped(shape)
     }
 
     /// Zeros of this shape.
     pub fn zeros(shape: Vec<usize>) -> Self {
         let values = vec![0.0; shape.iter().product()];
-        Self { shape, values }
+        Self { shape, values: values.into() }
     }
 
     /// The length of each axis.
@@ -38,19 +54,19 @@ impl Array {
 
     /// The numbers, row by row.
     pub fn values(&self) -> &[f32] {
-        &self.values
+        self.values.get()
     }
 
-    /// The numbers, row by row, without a copy.
+    /// The numbers, row by row; without a copy, unless they lie in a file.
     pub fn into_values(self) -> Vec<f32> {
-        self.values
+        self.values.into_vec()
     }
 
     /// The same numbers in another shape.
     pub fn reshaped(self, shape: &[usize]) -> Result<Self> {
         // More than memory holds is no shape of any array.
         let numbers = shape.iter().try_fold(1_usize, |numbers, length| numbers.checked_mul(*length));
-        if numbers != Some(self.values.len()) {
+        if numbers != Some(self.values().len()) {
             return Err(unfit(&format!("{:?} cannot be seen as {shape:?}", self.shape)));
         }
         Ok(Self { shape: shape.to_vec(), values: self.values })
@@ -62,10 +78,10 @@ impl Array {
         if rows > all {
             return Err(unfit(&format!("{rows} rows cannot be cut from {:?}", self.shape)));
         }
-        let others = self.values.split_off(rows * width);
+        let (values, others) = self.values.split_at(rows * width);
         let mut shape = self.shape.clone();
         (self.shape[0], shape[0]) = (rows, all - rows);
-        Ok((self, Self { shape, values: others }))
+        Ok((Self { shape: self.shape, values }, Self { shape, values: others }))
     }
 
     /// The rows of this array, and below them those of `other`.
@@ -75,31 +91,37 @@ impl Array {
             return Err(unfit(&format!("{:?} cannot stand below {:?}", other.shape, self.shape)));
         }
         self.shape[0] += other.shape[0];
-        self.values.extend(other.values);
-        Ok(self)
+        if self.values().is_empty() {
+            return Ok(Self { shape: self.shape, values: other.values });
+        }
+        let mut values = self.values.into_vec();
+        values.extend(other.values());
+        Ok(Self { shape: self.shape, values: values.into() })
     }
 
     /// Each number of row `i` times number `i` of `scale`.
-    pub fn scaled_rows(mut self, scale: &Self) -> Result<Self> {
+    pub fn scaled_rows(self, scale: &Self) -> Result<Self> {
         let (rows, width) = self.rows()?;
-        if scale.values.len() != rows {
+        if scale.values().len() != rows {
             return Err(unfit(&format!("{:?} is not one number for each row of {:?}", scale.shape, self.shape)));
         }
-        for (row, scale) in self.values.chunks_exact_mut(width.max(1)).zip(&scale.values) {
+        let mut values = self.values.into_vec();
+        for (row, scale) in values.chunks_exact_mut(width.max(1)).zip(scale.values()) {
             for x in row {
                 *x *= scale;
             }
         }
-        Ok(self)
+        Ok(Self { shape: self.shape, values: values.into() })
     }
 
     /// The sum with `other`, number by number.
-    pub fn plus(mut self, other: &Self) -> Result<Self> {
+    pub fn plus(self, other: &Self) -> Result<Self> {
         if self.shape != other.shape {
             return Err(unfit(&format!("{:?} cannot be added to {:?}", other.shape, self.shape)));
         }
-        self.values.iter_mut().zip(&other.values).for_each(|(x, y)| *x += y);
-        Ok(self)
+        let mut values = self.values.into_vec();
+        values.iter_mut().zip(other.values()).for_each(|(x, y)| *x += y);
+        Ok(Self { shape: self.shape, values: values.into() })
     }
 
     /// The length of the first axis, and the numbers of one of its rows.

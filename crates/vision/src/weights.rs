@@ -12,13 +12,14 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
     path::Path,
+    sync::Arc,
 };
 
 use imbed_core::{Error, ErrorKind, Result};
 use memmap2::Mmap;
 use safetensors::SafeTensors;
 
-use crate::{Array, open_clip};
+use crate::{Array, array::Numbers, open_clip};
 use files::Format;
 pub(crate) use view::View;
 
@@ -41,7 +42,7 @@ struct WeightFile {
 
 #[derive(Debug)]
 enum Bytes {
-    Mapped(Mmap),
+    Mapped(Arc<Mmap>),
     Static(&'static [u8]),
 }
 
@@ -72,7 +73,7 @@ impl Checkpoint {
             // SAFETY: the map is read only. Another process that shortens the file while it is mapped can end this one
             // with a signal, as with every reader of mapped weights; nothing here writes or truncates it.
             let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(&name, e))?;
-            files.push(WeightFile { name, bytes: Bytes::Mapped(map) });
+            files.push(WeightFile { name, bytes: Bytes::Mapped(Arc::new(map)) });
         }
         Self::over(files, format)
     }
@@ -128,12 +129,17 @@ impl Checkpoint {
             return Err(Error::new(ErrorKind::Model, message)
                 .hint(format!("{config} and the weights belong to different models, or one of them was edited")));
         }
-        let values = entry.view.values(file.bytes.get()).ok_or_else(|| {
+        let mapped = match &file.bytes {
+            Bytes::Mapped(map) => entry.view.mapped(map),
+            Bytes::Static(_) => None,
+        };
+        let read = || entry.view.values(file.bytes.get()).map(Numbers::Owned);
+        let values = mapped.map(Numbers::Mapped).or_else(read).ok_or_else(|| {
             let dtype = entry.view.dtype;
             Error::new(ErrorKind::Model, format!("{}: tensor '{name}' is stored as {dtype:?}", file.name))
                 .hint("store the weights as F32, F16 or BF16")
         })?;
-        let array = Array::new(shape, values).map_err(|e| e.context(format_args!("{}: tensor '{name}'", file.name)))?;
+        let array = Array::of(shape, values).map_err(|e| e.context(format_args!("{}: tensor '{name}'", file.name)))?;
         self.taken.insert(name.to_owned());
         Ok(array)
     }

@@ -56,6 +56,10 @@ words! {
         Bf16 = "bf16",
         /// IEEE half precision.
         F16 = "f16",
+        /// Bytes, with a scale for each output of the weights and a scale and an offset for each token, found when it comes.
+        Int8 = "int8",
+        /// The fastest on the machine at hand whose vectors stay close to those of f32.
+        Auto = "auto",
     }
 }
 

@@ -1,7 +1,9 @@
 //! The forward pass.
 
-use candle_core::Tensor;
+use std::fmt;
+
 use imbed_core::{Error, ErrorKind, PixelBatch, Result, options::Pooling, preprocess::Normalize};
+use imbed_kernels::{Activation, Cpu, Linear, Patches, Then};
 use imbed_vision::{
     Architecture, PerSize, Positions, Rotary, VisionTransformer,
     architecture::{ImageShape, PositionShape, StemShape},
@@ -10,15 +12,15 @@ use imbed_vision::{
 use rayon::prelude::*;
 
 use super::{
-    activation,
     attention::Attention,
-    layout::{Block, block, conv_stage, linear, norm, pool, values},
-    linear::{Linear, add},
+    fit,
+    layout::{Block, Layout, activation},
+    linear::{add, apply},
     norm::Norm,
-    pool::AttentionPool,
-    product::Output,
-    rows::sum,
-    stem::{ConvStem, PatchStem, Stem},
+    pool::{AttentionPool, Buffers},
+    precision::Precisions,
+    stem::{ConvStem, Stem},
+    threads::Threads,
     workspace::{Workspace, Workspaces, sized},
 };
 
@@ -27,12 +29,11 @@ use super::{
 const ROWS_PER_PASS: usize = 2048;
 
 /// A model in the processor's memory.
-#[derive(Debug)]
 pub(crate) struct CpuModel {
+    cpu: Cpu,
     shape: Architecture,
     stem: Stem,
-    /// Of the stem, `[hidden]`, or empty.
-    stem_bias: Vec<f32>,
+    /// On the patches before their positions.
     patch_norm: Option<Norm>,
     /// The tokens before the patches, `[prefix, hidden]`.
     prefix: Vec<f32>,
@@ -54,76 +55,71 @@ struct Frame {
     image: (usize, usize),
     /// Per image.
     tokens: usize,
-    /// What is added to each token, `[tokens, hidden]`: the tokens before the patches themselves; for a patch its
-    /// position, and the stem's bias where no norm stands between.
+    /// Where each token starts, `[tokens, hidden]`: those before the patches as they are, a patch at its position.
     start: Vec<f32>,
     rotary: Option<Rotary>,
 }
 
 impl CpuModel {
-    /// Lays out the weights of `model`.
-    pub(crate) fn new(model: VisionTransformer<Tensor>) -> Result<Self> {
+    /// Lays out the weights of `model` for `cpu`, to compute in `precisions` on bytes normalised as `normalize` says.
+    pub(crate) fn new(
+        model: VisionTransformer,
+        normalize: &Normalize,
+        cpu: Cpu,
+        precisions: Precisions,
+    ) -> Result<Self> {
         let VisionTransformer { architecture: shape, stem, prefix, positions, blocks, .. } = model;
-        let mut stem_bias = Vec::new();
+        let layout = Layout { cpu, precisions, shape: &shape };
         let stem = match (&stem, &shape.stem, shape.image) {
             (model::Stem::Patches(patches), StemShape::Patches(rows, columns), _) => {
-                let Linear { weight, bias, .. } = linear(patches)?;
-                stem_bias = bias;
-                Stem::Patches(PatchStem { weight, hidden: shape.hidden, patch: (*rows, *columns) })
+                Stem::Patches(layout.patches(patches, (*rows, *columns), normalize)?, (*rows, *columns))
             }
             (model::Stem::Convolutions(stages), _, ImageShape::Fixed(rows, columns)) => {
-                let stages = stages.iter().map(conv_stage).collect::<Result<_>>()?;
-                Stem::Convolutions(ConvStem { image: (rows, columns), stages })
+                let stages = stages.iter().map(|stage| layout.conv_stage(stage)).collect::<Result<_>>()?;
+                Stem::Convolutions(ConvStem { image: (rows, columns), tables: normalize.tables(), stages })
             }
             _ => return Err(Error::new(ErrorKind::Internal, "the stem is not the one that the architecture says")),
         };
-        let laid_out = Self {
+        Ok(Self {
+            cpu,
             stem,
-            stem_bias,
-            patch_norm: model.patch_norm.map(|n| norm(&n, &shape)).transpose()?,
-            prefix: prefix.as_ref().map(values).transpose()?.unwrap_or_default(),
+            patch_norm: model.patch_norm.map(|norm| layout.norm(norm)),
+            prefix: prefix.map(imbed_vision::Array::into_values).unwrap_or_default(),
             positions,
             frames: PerSize::default(),
-            pre_norm: model.pre_norm.map(|n| norm(&n, &shape)).transpose()?,
-            // One by one, so that no more than one block is in memory twice.
-            blocks: blocks.into_iter().map(|b| block(&b, &shape)).collect::<Result<_>>()?,
-            post_norm: model.post_norm.map(|n| norm(&n, &shape)).transpose()?,
-            pooled_norm: model.pooled_norm.map(|n| norm(&n, &shape)).transpose()?,
-            pool: model.pool.map(|p| pool(&p, &shape)).transpose()?,
-            head: model.head.map(|head| linear(&head)).transpose()?,
+            pre_norm: model.pre_norm.map(|norm| layout.norm(norm)),
+            // Each is dropped when it has been laid out, so that few are in memory twice.
+            blocks: blocks.into_par_iter().map(|block| layout.block(block)).collect::<Result<_>>()?,
+            post_norm: model.post_norm.map(|norm| layout.norm(norm)),
+            pooled_norm: model.pooled_norm.map(|norm| layout.norm(norm)),
+            pool: model.pool.map(|pool| layout.pool(&pool)).transpose()?,
+            head: model.head.map(|head| layout.head(&head)).transpose()?,
             shape,
             workspaces: Workspaces::default(),
-        };
-        Ok(laid_out)
+        })
+    }
+
+    /// Numbers per vector.
+    pub(crate) fn width(&self) -> usize {
+        self.shape.width()
     }
 
     /// Writes one vector per image of `batch`, whose images have one size, to `out`, `[images, width]`.
-    pub(crate) fn forward(&self, batch: &PixelBatch, normalize: &Normalize, out: &mut [f32]) -> Result<()> {
+    pub(crate) fn forward(&self, batch: &PixelBatch, out: &mut [f32]) -> Result<()> {
         let image = batch.size().ok_or_else(|| Error::new(ErrorKind::Internal, "a pass over images of many sizes"))?;
         let frame = self.frames.get(image, || Ok(self.frame(image)))?;
         let per_pass = (ROWS_PER_PASS / frame.tokens).max(1);
-        let width = self.shape.width();
+        let passes = out.chunks_mut(per_pass * self.shape.width());
+        let pixels = batch.data().chunks(per_pass * 3 * image.0 * image.1);
         self.workspaces.with(|workspace| {
-            for (pass, out) in out.chunks_mut(per_pass * width).enumerate() {
-                let images = out.len() / width;
-                let first = pass * per_pass;
-                let part = (images < batch.len()).then(|| batch.slice(first..first + images));
-                let pixels = sized(&mut workspace.pixels, images * 3 * image.0 * image.1);
-                normalize.apply(part.as_ref().unwrap_or(batch), pixels);
-                self.pass(&frame, images, workspace, out);
-            }
-        });
-        Ok(())
+            passes.zip(pixels).try_for_each(|(out, pixels)| self.pass(&frame, pixels, workspace, out))
+        })
     }
 
     fn frame(&self, image: (usize, usize)) -> Frame {
-        let hidden = self.shape.hidden;
         let grid = self.shape.grid(image);
         let mut start = self.prefix.clone();
-        start.extend(self.positions.at(grid, hidden));
-        if self.patch_norm.is_none() {
-            start[self.prefix.len()..].chunks_exact_mut(hidden).for_each(|row| add(row, &self.stem_bias));
-        }
+        start.extend(self.positions.at(grid, self.shape.hidden));
         let rotary = match self.shape.positions {
             PositionShape::Rotary { theta } => {
                 Some(Rotary::new(grid, self.shape.head_size(), theta, self.shape.prefix))
@@ -133,133 +129,154 @@ impl CpuModel {
         Frame { image, tokens: self.shape.tokens(image), start, rotary }
     }
 
-    /// The images whose pixels are in `workspace`.
-    fn pass(&self, frame: &Frame, images: usize, workspace: &mut Workspace, out: &mut [f32]) {
+    /// The images of `pixels`.
+    fn pass(&self, frame: &Frame, pixels: &[u8], workspace: &mut Workspace, out: &mut [f32]) -> Result<()> {
         let (tokens, hidden) = (frame.tokens, self.shape.hidden);
-        self.embed(frame, images, workspace);
-        if let Some(norm) = &self.pre_norm {
-            norm.apply_in_place(sized(&mut workspace.stream, images * tokens * hidden), None);
-        }
-        let mut bias = None;
+        let images = out.len() / self.shape.width();
+        self.embed(frame, images, pixels, workspace)?;
         let mut kept = tokens;
         for (i, block) in self.blocks.iter().enumerate() {
             // Nothing reads the other tokens after the last block.
             let last = i + 1 == self.blocks.len();
             kept = if last && !self.shape.reads_all_tokens() { 1 } else { tokens };
-            self.attend(block, frame, bias, (images, kept), workspace);
-            self.mlp(block, images * kept, workspace);
-            bias = Some(block.mlp.fc2.bias.as_slice());
+            self.attend(block, frame, (images, kept), workspace)?;
+            self.mlp(block, images * kept, workspace)?;
         }
-        let Workspace { stream, narrow, wide, .. } = workspace;
+        let Workspace { stream, narrow, wide, spare } = workspace;
         let rows = images * kept * hidden;
-        let pooled = images * hidden;
-        let (tokens_in, tokens_out) = (sized(stream, rows), sized(narrow, rows));
-        if let Some(norm) = &self.post_norm {
-            norm.apply(tokens_in, bias, tokens_out);
-        } else {
-            tokens_out.copy_from_slice(tokens_in);
-            tokens_out.chunks_exact_mut(hidden).for_each(|row| add(row, bias.unwrap_or_default()));
+        let tokens_out = sized(narrow, rows);
+        match &self.post_norm {
+            Some(norm) => norm.apply(sized(stream, rows), tokens_out)?,
+            None => tokens_out.copy_from_slice(&stream[..rows]),
         }
         if let Some(pool) = &self.pool {
-            let pooled = sized(stream, pooled);
-            pool.apply(&narrow[..rows], tokens, wide, &mut workspace.spare, pooled);
-            self.finish(pooled, out);
+            let mut pooled = vec![0.0; images * hidden];
+            pool.apply(tokens_out, tokens, Buffers { wide, spare, answers: stream }, &mut pooled)?;
+            self.finish(&pooled, out)
         } else if self.shape.pooling == Pooling::Mean {
-            let pooled = sized(stream, pooled);
-            mean(&narrow[..rows], tokens, self.shape.prefix..tokens, hidden, pooled);
+            let pooled = sized(stream, images * hidden);
+            mean(tokens_out, tokens, self.shape.prefix..tokens, hidden, pooled);
             if let Some(norm) = &self.pooled_norm {
-                norm.apply_in_place(pooled, None);
+                let normed = sized(narrow, images * hidden);
+                norm.apply(pooled, normed)?;
+                self.finish(normed, out)
+            } else {
+                self.finish(pooled, out)
             }
-            self.finish(pooled, out);
         } else {
-            self.finish(&narrow[..pooled], out);
+            self.finish(tokens_out, out)
         }
     }
 
     /// Pixels to the first state of the residual stream.
-    fn embed(&self, frame: &Frame, images: usize, workspace: &mut Workspace) {
-        let (tokens, hidden, before) = (frame.tokens, self.shape.hidden, self.prefix.len());
-        let Workspace { pixels, stream, narrow, wide, .. } = workspace;
-        let pixels = &pixels[..images * 3 * frame.image.0 * frame.image.1];
-        let features = sized(narrow, images * (tokens * hidden - before));
-        match &self.stem {
-            Stem::Patches(stem) => stem.apply(pixels, frame.image, wide, features),
-            Stem::Convolutions(stem) => stem.apply(pixels, features),
+    fn embed(&self, frame: &Frame, images: usize, pixels: &[u8], workspace: &mut Workspace) -> Result<()> {
+        let (image, hidden) = (frame.tokens * self.shape.hidden, self.shape.hidden);
+        let Workspace { stream, narrow, wide, .. } = workspace;
+        let (height, width) = frame.image;
+        let stream = sized(stream, images * image);
+        // A norm has its result elsewhere.
+        let (tokens, normed) = match &self.pre_norm {
+            Some(norm) => (sized(wide, images * image), Some((norm, stream))),
+            None => (stream, None),
+        };
+        tokens.par_chunks_exact_mut(image).for_each(|tokens| tokens.copy_from_slice(&frame.start));
+        let before = self.prefix.len();
+        match (&self.stem, &self.patch_norm) {
+            (Stem::Patches(linear, patch), None) => {
+                let patches = Patches { pixels, height, width, patch: *patch, skipped: before / hidden };
+                linear.apply_patches(&patches, tokens, Then::Add, &Threads).map_err(fit)?;
+            }
+            (stem, patch_norm) => {
+                let mut features = vec![0.0; images * (image - before)];
+                match stem {
+                    Stem::Patches(linear, patch) => {
+                        let patches = Patches { pixels, height, width, patch: *patch, skipped: 0 };
+                        let then = Then::Activate(Activation::Identity);
+                        linear.apply_patches(&patches, &mut features, then, &Threads).map_err(fit)?;
+                    }
+                    Stem::Convolutions(stem) => stem.apply(pixels, &mut features)?,
+                }
+                if let Some(norm) = patch_norm {
+                    let normed = sized(narrow, features.len());
+                    norm.apply(&features, normed)?;
+                    features.copy_from_slice(normed);
+                }
+                let images = tokens.par_chunks_exact_mut(image).zip(features.par_chunks_exact(image - before));
+                images.for_each(|(tokens, features)| add(&mut tokens[before..], features));
+            }
         }
-        if let Some(norm) = &self.patch_norm {
-            norm.apply_in_place(features, Some(&self.stem_bias));
+        match normed {
+            Some((norm, stream)) => norm.apply(tokens, stream),
+            None => Ok(()),
         }
-        let stream = sized(stream, images * tokens * hidden).par_chunks_exact_mut(tokens * hidden);
-        stream.zip(features.par_chunks_exact(tokens * hidden - before)).for_each(|(stream, features)| {
-            stream.copy_from_slice(&frame.start);
-            add(&mut stream[before..], features);
-        });
     }
 
-    /// `x += out(attention(norm1(x)))`, without the bias of `out`, for the first `kept` tokens of each image, which
-    /// are all that stays in the stream. `bias` is that of the product before.
+    /// `x += out(attention(norm1(x)))` for the first `kept` tokens of each image, which are all that stays in the stream.
     fn attend(
         &self,
         block: &Block,
         frame: &Frame,
-        bias: Option<&[f32]>,
         (images, kept): (usize, usize),
         workspace: &mut Workspace,
-    ) {
+    ) -> Result<()> {
         let (tokens, hidden) = (frame.tokens, self.shape.hidden);
         let stream = sized(&mut workspace.stream, images * tokens * hidden);
         let narrow = sized(&mut workspace.narrow, images * tokens * hidden);
         let wide = sized(&mut workspace.wide, images * tokens * 3 * hidden);
-        block.norm1.apply(stream, bias, narrow);
-        block.qkv.apply(narrow, hidden, wide, Output::Write);
+        block.norm1.apply(stream, narrow)?;
+        apply(&block.qkv, narrow, wide, Then::Activate(Activation::Identity))?;
         let attention = Attention {
+            cpu: self.cpu,
             tokens,
             hidden,
             heads: self.shape.heads,
             queries: kept,
-            bias: &block.qkv.bias,
             scores: block.scores.as_deref(),
             rotary: frame.rotary.as_ref(),
         };
         let answers = &mut narrow[..images * kept * hidden];
-        attention.apply(wide, answers);
+        attention.apply(wide, answers)?;
         if kept < tokens {
             for image in 1..images {
                 let first = image * tokens * hidden;
                 stream.copy_within(first..first + kept * hidden, image * kept * hidden);
             }
         }
-        block.out.apply(answers, hidden, &mut stream[..images * kept * hidden], Output::Add);
+        apply(&block.out, answers, &mut stream[..images * kept * hidden], Then::Add)
     }
 
-    /// `x += mlp(norm2(x))`, without the last bias, for the first `rows` of the stream.
-    fn mlp(&self, block: &Block, rows: usize, workspace: &mut Workspace) {
+    /// `x += mlp(norm2(x))` for the first `rows` of the stream.
+    fn mlp(&self, block: &Block, rows: usize, workspace: &mut Workspace) -> Result<()> {
         let hidden = self.shape.hidden;
-        let stream = sized(&mut workspace.stream, rows * hidden);
-        let narrow = sized(&mut workspace.narrow, rows * hidden);
-        block.norm2.apply(stream, Some(&block.out.bias), narrow);
-        block.mlp.add(narrow, hidden, &mut workspace.wide, stream);
+        let Workspace { stream, narrow, wide, spare } = workspace;
+        let (stream, narrow) = (sized(stream, rows * hidden), sized(narrow, rows * hidden));
+        block.norm2.apply(stream, narrow)?;
+        block.mlp.add(narrow, wide, spare, stream)
     }
 
     /// The head, and unit length where the model itself gives it.
-    fn finish(&self, pooled: &[f32], out: &mut [f32]) {
+    fn finish(&self, pooled: &[f32], out: &mut [f32]) -> Result<()> {
         match (&self.head, self.shape.head) {
             (Some(head), Some(shape)) => {
-                head.apply(pooled, self.shape.hidden, out, Output::Write);
-                match shape.activation {
-                    Some(activation) => activation::apply(activation, out, &head.bias),
-                    None => out.chunks_exact_mut(shape.width).for_each(|row| add(row, &head.bias)),
-                }
+                let then = shape.activation.map_or(Activation::Identity, activation);
+                apply(head, pooled, out, Then::Activate(then))?;
             }
             _ => out.copy_from_slice(pooled),
         }
         if self.shape.normalized {
             for row in out.chunks_exact_mut(self.shape.width()) {
                 // The floor is that of the model's definition.
-                let scale = 1.0 / sum(row, |x| x * x).sqrt().max(1e-12);
-                scale_by(row, scale);
+                let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+                scale_by(row, 1.0 / length.max(1e-12));
             }
         }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for CpuModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CpuModel").field("cpu", &self.cpu).field("shape", &self.shape).finish_non_exhaustive()
     }
 }
 

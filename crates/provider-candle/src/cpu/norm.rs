@@ -1,10 +1,11 @@
-//! Norms over rows, with the bias of the product before them, in one pass.
+//! Norms over rows.
 
+use imbed_core::Result;
+use imbed_kernels::{Cpu, layer_norm, rms_norm};
 use imbed_vision::architecture::NormKind;
-use pulp::Arch;
 use rayon::prelude::*;
 
-use super::rows::sum;
+use super::fit;
 
 /// Rows per task.
 const TASK: usize = 32;
@@ -12,6 +13,7 @@ const TASK: usize = 32;
 /// A norm over rows of `weight.len()` numbers.
 #[derive(Debug)]
 pub(super) struct Norm {
+    pub(super) cpu: Cpu,
     pub(super) kind: NormKind,
     pub(super) weight: Vec<f32>,
     /// Zeros where the norm has none.
@@ -20,70 +22,18 @@ pub(super) struct Norm {
 }
 
 impl Norm {
-    /// Adds `pending`, if any, to each row of `x`, and writes the norm of each row to `out`, which is as long.
-    ///
-    /// `x` is the residual stream, to which a product was added without its bias: adding that here saves a pass.
-    pub(super) fn apply(&self, x: &mut [f32], pending: Option<&[f32]>, out: &mut [f32]) {
-        let width = self.weight.len();
-        x.par_chunks_mut(TASK * width).zip(out.par_chunks_mut(TASK * width)).for_each(|(x, out)| {
-            Arch::new().dispatch(
-                #[inline(always)]
-                || {
-                    for (x, out) in x.chunks_exact_mut(width).zip(out.chunks_exact_mut(width)) {
-                        if let Some(pending) = pending {
-                            x.iter_mut().zip(pending).for_each(|(x, b)| *x += *b);
-                        }
-                        self.row(x, out);
-                    }
-                },
-            );
-        });
+    /// Writes the norm of each row of `x` to `out`, which is as long.
+    pub(super) fn apply(&self, x: &[f32], out: &mut [f32]) -> Result<()> {
+        let task = TASK * self.weight.len();
+        x.par_chunks(task).zip(out.par_chunks_mut(task)).try_for_each(|(x, out)| self.rows(x, out))
     }
 
-    /// Adds `pending`, if any, to each row of `x`, and norms it where it stands.
-    pub(super) fn apply_in_place(&self, x: &mut [f32], pending: Option<&[f32]>) {
-        let width = self.weight.len();
-        x.par_chunks_mut(TASK * width).for_each(|x| {
-            let mut row = vec![0.0; width];
-            for x in x.chunks_exact_mut(width) {
-                row.copy_from_slice(x);
-                if let Some(pending) = pending {
-                    row.iter_mut().zip(pending).for_each(|(x, b)| *x += *b);
-                }
-                Arch::new().dispatch(
-                    #[inline(always)]
-                    || self.row(&row, x),
-                );
-            }
-        });
-    }
-
-    #[inline(always)]
-    fn row(&self, x: &[f32], out: &mut [f32]) {
+    fn rows(&self, x: &[f32], out: &mut [f32]) -> Result<()> {
         match self.kind {
-            NormKind::Layer => self.layer(x, out),
-            NormKind::Rms => self.rms(x, out),
+            NormKind::Layer => layer_norm(self.cpu, x, &self.weight, &self.bias, self.eps, out),
+            NormKind::Rms => rms_norm(self.cpu, x, &self.weight, self.eps, out),
         }
-    }
-
-    #[inline(always)]
-    fn layer(&self, x: &[f32], out: &mut [f32]) {
-        let count = x.len() as f32;
-        let mean = sum(x, |x| x) / count;
-        let variance = sum(x, |x| (x - mean) * (x - mean)) / count;
-        let scale = 1.0 / (variance + self.eps).sqrt();
-        for (((out, x), weight), bias) in out.iter_mut().zip(x).zip(&self.weight).zip(&self.bias) {
-            *out = (*x - mean) * scale * *weight + *bias;
-        }
-    }
-
-    #[inline(always)]
-    fn rms(&self, x: &[f32], out: &mut [f32]) {
-        let square = sum(x, |x| x * x) / x.len() as f32;
-        let scale = 1.0 / (square + self.eps).sqrt();
-        for ((out, x), weight) in out.iter_mut().zip(x).zip(&self.weight) {
-            *out = *x * scale * *weight;
-        }
+        .map_err(fit)
     }
 }
 
@@ -92,25 +42,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_becomes_its_deviations_from_the_mean_in_units_of_their_spread() {
-        let (weight, bias) = (vec![1.0, 1.0, 2.0, 1.0], vec![0.0, 0.0, 0.0, 5.0]);
-        let norm = Norm { kind: NormKind::Layer, weight, bias, eps: 0.0 };
-        let mut x = [0.0, 2.0, 0.0, 2.0, 5.0, 5.0, 7.0, 7.0];
-        let (before, mut out) = (x, [0.0; 8]);
-        norm.apply(&mut x, Some(&[1.0; 4]), &mut out);
-        assert_eq!(out, [-1.0, 1.0, -2.0, 6.0, -1.0, -1.0, 2.0, 6.0]);
-        assert_eq!(x, [1.0, 3.0, 1.0, 3.0, 6.0, 6.0, 8.0, 8.0]);
-        x = before;
-        norm.apply_in_place(&mut x, Some(&[1.0; 4]));
-        assert_eq!(x, out);
-    }
-
-    #[test]
-    fn by_the_root_mean_square_the_mean_stays() {
-        let norm = Norm { kind: NormKind::Rms, weight: vec![1.0, 2.0], bias: vec![0.0; 2], eps: 0.0 };
-        let mut x = [1.0, 7.0, 3.0, 3.0];
-        let mut out = [0.0; 4];
-        norm.apply(&mut x, None, &mut out);
-        assert_eq!(out, [0.2, 2.8, 1.0, 2.0]);
+    fn rows_are_shared_out_whole_and_each_kind_is_its_own() {
+        let rows = 3 * TASK + 1;
+        let x: Vec<f32> = (0..rows).flat_map(|row| [row as f32, row as f32 + 2.0]).collect();
+        let norm =
+            |kind| Norm { cpu: Cpu::detect().unwrap(), kind, weight: vec![1.0, 3.0], bias: vec![0.0, 5.0], eps: 0.0 };
+        let mut out = vec![f32::NAN; x.len()];
+        norm(NormKind::Layer).apply(&x, &mut out).unwrap();
+        assert!(out.chunks_exact(2).all(|row| row == [-1.0, 8.0]));
+        norm(NormKind::Rms).apply(&[1.0, 7.0], &mut out[..2]).unwrap();
+        assert!((out[0] - 0.2).abs() < 1e-6 && (out[1] - 4.2).abs() < 1e-6, "{:?}", &out[..2]);
     }
 }

@@ -4,33 +4,39 @@
 //! into the query, a score is one product with the token; and the values' weights are applied once, to the weighted mean
 //! of the tokens. That is two products of `heads` rows per image in place of two square ones per token.
 
-use pulp::Arch;
+use imbed_core::Result;
+use imbed_kernels::{Activation, Cpu, Linear, Then, softmax};
 use rayon::prelude::*;
 
 use super::{
-    attention::softmax,
-    linear::{Linear, Mlp, add},
+    fit,
+    linear::{Mlp, apply},
     norm::Norm,
-    product::{Matrix, Output, Threads, multiply},
+    workspace::sized,
 };
 
 /// What a learnt query does with the tokens.
-#[derive(Debug)]
 pub(super) struct AttentionPool {
-    pub(super) heads: usize,
-    pub(super) hidden: usize,
-    /// Each head's query through the weights of its keys, scaled, `[heads, hidden]`.
-    pub(super) queries: Vec<f32>,
-    /// The weights of the values, `[hidden, hidden]`, input first; their bias is in that of `out`.
-    pub(super) values: Vec<f32>,
+    pub(super) cpu: Cpu,
+    /// A token's score with each head's query, which has been through the weights of its keys and is scaled.
+    pub(super) queries: Linear,
+    /// The weights of each head's values; their bias is in that of `out`.
+    pub(super) values: Vec<Linear>,
     pub(super) out: Linear,
     /// What is added to the answer.
     pub(super) mlp: Option<(Norm, Mlp)>,
 }
 
+/// The buffers of the pooling, which grow if they must.
+pub(super) struct Buffers<'a> {
+    pub(super) wide: &'a mut Vec<f32>,
+    pub(super) spare: &'a mut Vec<f32>,
+    pub(super) answers: &'a mut Vec<f32>,
+}
+
 impl AttentionPool {
-    /// The queries for [`queries`](Self::queries): `query`, `[hidden]`, and the weights of the keys, `[hidden, hidden]`,
-    /// output first.
+    /// The weights of [`queries`](Self::queries), `[heads, hidden]`: `query`, `[hidden]`, and the weights of the keys,
+    /// `[hidden, hidden]`, output first.
     pub(super) fn queries(query: &[f32], keys: &[f32], heads: usize) -> Vec<f32> {
         let hidden = query.len();
         let size = hidden / heads;
@@ -47,68 +53,54 @@ impl AttentionPool {
         queries
     }
 
-    /// One vector per image of `x`, `[images, tokens, hidden]`, to `pooled`, `[images, hidden]`. `buffer` and `spare` grow
-    /// if they must.
-    pub(super) fn apply(
-        &self,
-        x: &[f32],
-        tokens: usize,
-        buffer: &mut Vec<f32>,
-        spare: &mut Vec<f32>,
-        pooled: &mut [f32],
-    ) {
-        let hidden = self.hidden;
-        let answers = super::workspace::sized(spare, pooled.len());
-        let images = x.par_chunks_exact(tokens * hidden).zip(answers.par_chunks_exact_mut(hidden));
-        images.for_each_init(
-            || Scratch::new(self, tokens),
-            |scratch, (x, answer)| self.image(x, tokens, scratch, answer),
-        );
-        self.out.apply(answers, hidden, pooled, Output::Write);
-        pooled.chunks_exact_mut(hidden).for_each(|row| add(row, &self.out.bias));
+    /// One vector per image of `x`, `[images, tokens, hidden]`, to `pooled`, `[images, hidden]`.
+    pub(super) fn apply(&self, x: &[f32], tokens: usize, buffers: Buffers<'_>, pooled: &mut [f32]) -> Result<()> {
+        let (hidden, heads) = (self.queries.inputs(), self.values.len());
+        let images = x.len() / (tokens * hidden);
+        let Buffers { wide, spare, answers } = buffers;
+        let scores = sized(spare, images * tokens * heads);
+        apply(&self.queries, x, scores, Then::Activate(Activation::Identity))?;
+        // `[heads, images, hidden]`, so that each head's are the rows of its own product.
+        let means = sized(wide, heads * images * hidden);
+        let parts = means.par_chunks_exact_mut(hidden).enumerate();
+        parts.try_for_each_init(Vec::new, |shares, (row, mean)| {
+            let (head, image) = (row / images, row % images);
+            shares.clear();
+            shares.extend((0..tokens).map(|token| scores[(image * tokens + token) * heads + head]));
+            softmax(self.cpu, shares, tokens).map_err(fit)?;
+            weigh(&x[image * tokens * hidden..][..tokens * hidden], shares, mean);
+            Ok(())
+        })?;
+        let answers = sized(answers, images * hidden);
+        for (head, (values, means)) in self.values.iter().zip(means.chunks_exact(images * hidden)).enumerate() {
+            let size = values.outputs();
+            let own = sized(spare, images * size);
+            apply(values, means, own, Then::Activate(Activation::Identity))?;
+            for (own, answer) in own.chunks_exact(size).zip(answers.chunks_exact_mut(hidden)) {
+                answer[head * size..][..size].copy_from_slice(own);
+            }
+        }
+        apply(&self.out, answers, pooled, Then::Activate(Activation::Identity))?;
         if let Some((norm, mlp)) = &self.mlp {
-            norm.apply(pooled, None, answers);
-            mlp.add(answers, hidden, buffer, pooled);
-            pooled.chunks_exact_mut(hidden).for_each(|row| add(row, &mlp.fc2.bias));
+            norm.apply(pooled, answers)?;
+            mlp.add(answers, wide, spare, pooled)?;
         }
-    }
-
-    fn image(&self, x: &[f32], tokens: usize, scratch: &mut Scratch, answer: &mut [f32]) {
-        let (heads, hidden) = (self.heads, self.hidden);
-        let size = hidden / heads;
-        let x = Matrix::new(x, tokens, hidden, hidden);
-        let queries = Matrix::new(&self.queries, heads, hidden, hidden);
-        multiply(queries, x.transposed(), &mut scratch.scores, tokens, Output::Write, Threads::One);
-        Arch::new().dispatch(
-            #[inline(always)]
-            || scratch.scores.chunks_exact_mut(tokens).for_each(softmax),
-        );
-        let weights = Matrix::new(&scratch.scores, heads, tokens, tokens);
-        multiply(weights, x, &mut scratch.means, hidden, Output::Write, Threads::One);
-        for head in 0..heads {
-            let mean = Matrix::new(&scratch.means[head * hidden..], 1, hidden, hidden);
-            let values = Matrix::new(&self.values[head * size..], hidden, size, hidden);
-            multiply(mean, values, &mut answer[head * size..], hidden, Output::Write, Threads::One);
-        }
+        Ok(())
     }
 }
 
-/// What one image needs besides input and output.
-struct Scratch {
-    /// `[heads, tokens]`.
-    scores: Vec<f32>,
-    /// The weighted mean of the tokens, `[heads, hidden]`.
-    means: Vec<f32>,
-}
-
-impl Scratch {
-    fn new(pool: &AttentionPool, tokens: usize) -> Self {
-        Self { scores: vec![0.0; pool.heads * tokens], means: vec![0.0; pool.heads * pool.hidden] }
+/// The sum of the rows of `x`, each times its share.
+fn weigh(x: &[f32], shares: &[f32], sum: &mut [f32]) {
+    sum.fill(0.0);
+    for (x, share) in x.chunks_exact(sum.len()).zip(shares) {
+        sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += share * x);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use imbed_kernels::Precision;
+
     use super::*;
 
     #[test]
@@ -117,11 +109,21 @@ mod tests {
         let identity = vec![1.0, 0.0, 0.0, 1.0];
         let queries = AttentionPool::queries(&[40.0, -40.0], &identity, 2);
         assert_eq!(queries, [40.0, 0.0, 0.0, -40.0]);
-        let out = Linear { weight: identity.clone(), to: 2, bias: vec![0.5, 0.0] };
-        let pool = AttentionPool { heads: 2, hidden: 2, queries, values: identity, out, mlp: None };
+        let cpu = Cpu::detect().unwrap();
+        let linear = |weights: &[f32], bias| Linear::pack(cpu, Precision::F32, weights, 2, bias).unwrap();
+        let pool = AttentionPool {
+            cpu,
+            queries: linear(&queries, None),
+            values: vec![linear(&[1.0, 0.0], None), linear(&[0.0, 1.0], None)],
+            out: linear(&identity, Some(&[0.5, 0.0])),
+            mlp: None,
+        };
         let x = [0.0, 1.0, 3.0, 2.0, 1.0, -4.0];
-        let mut pooled = [0.0; 2];
-        pool.apply(&x, 3, &mut vec![], &mut vec![], &mut pooled);
-        assert_eq!(pooled, [3.5, -4.0]);
+        let x = [x, x.map(|x| 2.0 * x)].concat();
+        let mut pooled = [0.0; 4];
+        let (mut wide, mut spare, mut answers) = (vec![], vec![], vec![]);
+        let buffers = Buffers { wide: &mut wide, spare: &mut spare, answers: &mut answers };
+        pool.apply(&x, 3, buffers, &mut pooled).unwrap();
+        assert_eq!(pooled, [3.5, -4.0, 6.5, -8.0]);
     }
 }

@@ -1,16 +1,15 @@
 //! From pixels to the features of each patch.
 
 mod conv;
-mod patches;
+
+use imbed_kernels::Linear;
 
 pub(super) use conv::{Conv, ConvStem, Stage};
-pub(super) use patches::PatchStem;
 
 /// The first part of a model.
-#[derive(Debug)]
 pub(super) enum Stem {
-    /// One product per patch.
-    Patches(PatchStem),
+    /// One product per patch of so many rows and columns, straight from bytes: the normalisation is in its weights.
+    Patches(Linear, (usize, usize)),
     /// Convolutions.
     Convolutions(ConvStem),
 }

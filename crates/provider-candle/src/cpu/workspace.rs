@@ -6,15 +6,13 @@ use std::sync::{Mutex, PoisonError};
 /// The buffers of one pass. Their contents between uses mean nothing.
 #[derive(Debug, Default)]
 pub(super) struct Workspace {
-    /// Normalised pixels, `[images, 3, height, width]`.
-    pub(super) pixels: Vec<f32>,
     /// The residual stream, `[images, tokens, hidden]`.
     pub(super) stream: Vec<f32>,
-    /// As wide as the stream: norms, features of the stem, answers of attention, pooled vectors.
+    /// As wide as the stream: norms, answers of attention, pooled vectors.
     pub(super) narrow: Vec<f32>,
-    /// The widest: patches, queries-keys-values, the middle of the MLP.
+    /// The widest: queries-keys-values, the middle of the MLP.
     pub(super) wide: Vec<f32>,
-    /// One row per image: answers of the pooling.
+    /// The other factor of a gated MLP, scores of the pooling.
     pub(super) spare: Vec<f32>,
 }
 

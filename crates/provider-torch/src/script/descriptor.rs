@@ -39,6 +39,7 @@ impl ScriptDescriptor {
     pub(crate) fn new(model: &str, options: &EmbedOptions) -> Result<Self> {
         let file = ScriptFile::find(model)?;
         let own = TorchOptions::read(options)?.script;
+        device::kind(options.dtype)?;
         let named = |e: Error| e.context(file.path().display());
         let config = file.config("config.json")?;
         let width = width(&own, config.as_ref()).map_err(named)?;
@@ -151,7 +152,7 @@ impl ImageEmbedderDescriptor for ScriptDescriptor {
     fn instantiate(&self, device: Device) -> Result<Embedder> {
         let own = TorchOptions::read(&self.options)?;
         let (torch, recipe) = (device::open(device)?, self.recipe()?);
-        let kind = device::kind(self.options.dtype.unwrap_or(Dtype::F32));
+        let kind = device::kind(self.options.dtype)?;
         let named = |e: Error| e.context(self.file.path().display());
         let script = Script::open(self.file.path(), torch, kind, own.script.output.clone()).map_err(named)?;
         let embedder = TorchEmbedder {

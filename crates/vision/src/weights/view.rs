@@ -1,9 +1,12 @@
 //! Where one tensor lies in a file, and in which order its elements stand there.
 
-use std::{borrow::Cow, ops::Range};
+use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use half::{bf16, f16};
+use memmap2::Mmap;
 use safetensors::Dtype;
+
+use crate::array::Mapped;
 
 /// A tensor's elements within a file: element `[i, j, ..]` stands at `start + (i * strides[0] + j * strides[1] + ..) * size`.
 ///
@@ -84,6 +87,13 @@ impl View {
             Dtype::F32 | Dtype::F16 | Dtype::BF16 => to_f32(&self.bytes(file), self.dtype),
             _ => None,
         }
+    }
+
+    /// The elements where they lie in a mapped file, if they are f32 in row order.
+    pub(super) fn mapped(&self, map: &Arc<Mmap>) -> Option<Mapped> {
+        let count: usize = self.shape.iter().product();
+        let whole = self.dtype == Dtype::F32 && count > 0 && self.is_contiguous();
+        whole.then(|| Mapped::new(map, self.start..self.start + count * size_of::<f32>())).flatten()
     }
 
     /// The elements in row order, as they are stored.

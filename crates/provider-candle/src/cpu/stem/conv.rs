@@ -1,57 +1,40 @@
-//! 3x3 convolutions as products, one image at a time, channels last between them.
+//! 3x3 convolutions as products, one image at a time, channels last.
 
+use imbed_core::Result;
+use imbed_kernels::{Activation, Alone, Linear, Then};
 use imbed_vision::architecture::halved;
 use rayon::prelude::*;
 
-use crate::cpu::{
-    activation::relu,
-    product::{Matrix, Output, Threads, multiply},
-    workspace::sized,
-};
+use crate::cpu::{fit, workspace::sized};
 
 /// Stages of a convolution of stride 2 and residual pairs of stride 1, with a rectifier after each.
-#[derive(Debug)]
 pub(in crate::cpu) struct ConvStem {
     /// Rows and columns of the image, in pixels.
     pub(in crate::cpu) image: (usize, usize),
+    /// What each byte becomes in each channel. It cannot be in the weights, as the zeros around the image are added after it.
+    pub(in crate::cpu) tables: [[f32; 256]; 3],
     /// First to last.
     pub(in crate::cpu) stages: Vec<Stage>,
 }
 
 /// A convolution of stride 2, then pairs: `x = relu(x + second(relu(first(x))))`.
-#[derive(Debug)]
 pub(in crate::cpu) struct Stage {
     pub(in crate::cpu) down: Conv,
     pub(in crate::cpu) pairs: Vec<(Conv, Conv)>,
 }
 
-/// A 3x3 convolution with one zero around the image.
-#[derive(Debug)]
-pub(in crate::cpu) struct Conv {
-    /// `[3, 3, from, to]`.
-    pub(in crate::cpu) weight: Vec<f32>,
-    /// `[to]`.
-    pub(in crate::cpu) bias: Vec<f32>,
-}
+/// A 3x3 convolution with one zero around the image: a product with inputs `[3, 3, from]`.
+pub(in crate::cpu) struct Conv(pub(in crate::cpu) Linear);
 
-/// A feature map: where the number of a channel at a row and column stands in its slice.
+/// A feature map, `[height, width, channels]`.
 #[derive(Debug, Clone, Copy)]
 struct Map {
     height: usize,
     width: usize,
     channels: usize,
-    channels_last: bool,
 }
 
 impl Map {
-    fn index(self, row: usize, column: usize, channel: usize) -> usize {
-        if self.channels_last {
-            (row * self.width + column) * self.channels + channel
-        } else {
-            (channel * self.height + row) * self.width + column
-        }
-    }
-
     fn len(self) -> usize {
         self.height * self.width * self.channels
     }
@@ -67,90 +50,91 @@ struct Scratch {
 }
 
 impl ConvStem {
-    /// `pixels`, `[images, 3, height, width]`, to `features`, `[images, rows * columns, channels]`.
-    pub(in crate::cpu) fn apply(&self, pixels: &[f32], features: &mut [f32]) {
+    /// `pixels`, `[images, height, width, 3]`, to `features`, `[images, rows * columns, channels]`.
+    pub(in crate::cpu) fn apply(&self, pixels: &[u8], features: &mut [f32]) -> Result<()> {
         let (height, width) = self.image;
         let (mut rows, mut columns) = self.image;
         for _ in &self.stages {
             (rows, columns) = (halved(rows), halved(columns));
         }
-        let channels = self.stages.last().map_or(3, |stage| stage.down.bias.len());
+        let channels = self.stages.last().map_or(3, |stage| stage.down.0.outputs());
         let images =
             pixels.par_chunks_exact(3 * height * width).zip(features.par_chunks_exact_mut(rows * columns * channels));
-        images.for_each_init(Scratch::default, |scratch, (pixels, features)| self.image(pixels, scratch, features));
+        images.try_for_each_init(Scratch::default, |scratch, (pixels, features)| self.image(pixels, scratch, features))
     }
 
-    fn image(&self, pixels: &[f32], scratch: &mut Scratch, features: &mut [f32]) {
+    fn image(&self, pixels: &[u8], scratch: &mut Scratch, features: &mut [f32]) -> Result<()> {
         let Scratch { windows, x, y } = scratch;
-        let mut map = Map { height: self.image.0, width: self.image.1, channels: 3, channels_last: false };
-        sized(x, map.len()).copy_from_slice(pixels);
+        let mut map = Map { height: self.image.0, width: self.image.1, channels: 3 };
+        for (pixel, x) in pixels.as_chunks::<3>().0.iter().zip(sized(x, map.len()).as_chunks_mut::<3>().0) {
+            *x = std::array::from_fn(|channel| self.tables[channel][usize::from(pixel[channel])]);
+        }
         for stage in &self.stages {
-            let next = stage.down.apply(map, 2, x, windows, y);
+            let next = stage.down.rectified(map, 2, x, windows, y)?;
             std::mem::swap(x, y);
             map = next;
-            rectify(&mut x[..map.len()]);
             for (first, second) in &stage.pairs {
-                first.apply(map, 1, x, windows, y);
-                rectify(&mut y[..map.len()]);
-                second.add(map, y, windows, x);
+                first.rectified(map, 1, x, windows, y)?;
+                second.apply(map, 1, y, windows, x, Then::Add)?;
                 rectify(&mut x[..map.len()]);
             }
         }
         features.copy_from_slice(&x[..map.len()]);
+        Ok(())
     }
 }
 
 impl Conv {
-    /// Writes the convolution of `x` to `y`, which grows if it must, and gives its shape.
-    fn apply(&self, map: Map, step: usize, x: &[f32], windows: &mut Vec<f32>, y: &mut Vec<f32>) -> Map {
+    /// Writes the convolution of `x`, rectified, to `y`, which grows if it must, and gives its shape.
+    fn rectified(&self, map: Map, step: usize, x: &[f32], windows: &mut Vec<f32>, y: &mut Vec<f32>) -> Result<Map> {
+        self.apply(map, step, x, windows, y, Then::Activate(Activation::Relu))
+    }
+
+    fn apply(
+        &self,
+        map: Map,
+        step: usize,
+        x: &[f32],
+        windows: &mut Vec<f32>,
+        y: &mut Vec<f32>,
+        then: Then,
+    ) -> Result<Map> {
         let side = |n: usize| if step == 2 { halved(n) } else { n };
-        let next =
-            Map { height: side(map.height), width: side(map.width), channels: self.bias.len(), channels_last: true };
-        sized(y, next.len()).fill(0.0);
-        self.accumulate(map, next, step, x, windows, y);
-        next
-    }
-
-    /// Adds the convolution of `x`, of stride 1, to `y`.
-    fn add(&self, map: Map, x: &[f32], windows: &mut Vec<f32>, y: &mut [f32]) {
-        self.accumulate(map, map, 1, x, windows, y);
-    }
-
-    fn accumulate(&self, map: Map, next: Map, step: usize, x: &[f32], windows: &mut Vec<f32>, y: &mut [f32]) {
-        let y = &mut y[..next.len()];
-        for y in y.chunks_exact_mut(self.bias.len()) {
-            y.iter_mut().zip(&self.bias).for_each(|(y, b)| *y += *b);
-        }
-        let depth = 9 * map.channels;
-        let windows = sized(windows, next.height * next.width * depth);
+        let next = Map { height: side(map.height), width: side(map.width), channels: self.0.outputs() };
+        let windows = sized(windows, next.height * next.width * 9 * map.channels);
         gather(map, x, step, next.width, windows);
-        let windows = Matrix::new(windows, next.height * next.width, depth, depth);
-        let weight = Matrix::new(&self.weight, depth, next.channels, next.channels);
-        multiply(windows, weight, y, next.channels, Output::Add, Threads::One);
+        self.0.apply(windows, sized(y, next.len()), then, &Alone).map_err(fit)?;
+        Ok(next)
     }
 }
 
+/// A comparison and not `max`, which would turn NaN into zero.
 fn rectify(map: &mut [f32]) {
     for x in map {
-        *x = relu(*x);
+        *x = if *x < 0.0 { 0.0 } else { *x };
     }
 }
 
 /// The 3 x 3 neighbours of every `step`-th position, zero outside the image.
 fn gather(map: Map, x: &[f32], step: usize, across: usize, windows: &mut [f32]) {
-    for (i, window) in windows.chunks_exact_mut(9 * map.channels).enumerate() {
+    let Map { height, width, channels } = map;
+    for (i, window) in windows.chunks_exact_mut(9 * channels).enumerate() {
         let (row, column) = (i / across * step, i % across * step);
-        for (k, neighbour) in window.chunks_exact_mut(map.channels).enumerate() {
+        for (dy, line) in window.chunks_exact_mut(3 * channels).enumerate() {
             // One more than the position, so that the padding before the first is not negative.
-            let (row, column) = (row + k / 3, column + k % 3);
-            if !(1..=map.height).contains(&row) || !(1..=map.width).contains(&column) {
-                neighbour.fill(0.0);
-            } else if map.channels_last {
-                let start = map.index(row - 1, column - 1, 0);
-                neighbour.copy_from_slice(&x[start..start + map.channels]);
+            let row = row + dy;
+            if !(1..=height).contains(&row) {
+                line.fill(0.0);
+            } else if (1..width - 1).contains(&column) {
+                line.copy_from_slice(&x[((row - 1) * width + column - 1) * channels..][..3 * channels]);
             } else {
-                for (channel, n) in neighbour.iter_mut().enumerate() {
-                    *n = x[map.index(row - 1, column - 1, channel)];
+                for (dx, neighbour) in line.chunks_exact_mut(channels).enumerate() {
+                    let column = column + dx;
+                    if (1..=width).contains(&column) {
+                        neighbour.copy_from_slice(&x[((row - 1) * width + column - 1) * channels..][..channels]);
+                    } else {
+                        neighbour.fill(0.0);
+                    }
                 }
             }
         }
@@ -159,19 +143,30 @@ fn gather(map: Map, x: &[f32], step: usize, across: usize, windows: &mut [f32]) 
 
 #[cfg(test)]
 mod tests {
+    use imbed_kernels::{Cpu, Precision};
+
     use super::*;
 
     #[test]
     fn a_convolution_sums_each_neighbourhood_and_pads_with_zeros() {
-        let ones = Conv { weight: vec![1.0; 9], bias: vec![0.5] };
-        let map = Map { height: 3, width: 3, channels: 1, channels_last: true };
+        let ones = Conv(Linear::pack(Cpu::detect().unwrap(), Precision::F32, &[1.0; 9], 9, Some(&[0.5])).unwrap());
+        let map = Map { height: 3, width: 3, channels: 1 };
         let x: Vec<f32> = (1..10).map(|i| i as f32).collect();
         let mut y = vec![];
-        ones.apply(map, 1, &x, &mut vec![], &mut y);
+        ones.rectified(map, 1, &x, &mut vec![], &mut y).unwrap();
         assert_eq!(y, [12.5, 21.5, 16.5, 27.5, 45.5, 33.5, 24.5, 39.5, 28.5]);
         let mut y = vec![];
-        let next = ones.apply(map, 2, &x, &mut vec![], &mut y);
+        let next = ones.rectified(map, 2, &x, &mut vec![], &mut y).unwrap();
         assert_eq!((next.height, next.width), (2, 2));
         assert_eq!(y, [12.5, 16.5, 24.5, 28.5]);
+    }
+
+    #[test]
+    fn an_image_of_one_column_has_zeros_on_both_sides() {
+        let x = [1.0, 2.0];
+        let mut windows = [f32::NAN; 18];
+        gather(Map { height: 2, width: 1, channels: 1 }, &x, 1, 1, &mut windows);
+        assert_eq!(windows[..9], [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 2.0, 0.0]);
+        assert_eq!(windows[9..], [0.0, 1.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0]);
     }
 }
