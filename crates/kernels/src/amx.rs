@@ -176,7 +176,7 @@ impl Tiles {
         unsafe { tiles!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",) }
     }
 
-    /// The sums that [`store`](Self::store) wrote.
+    /// The sums that [`store`](Self::store) wrote, 32 words apart.
     #[inline(always)]
     pub(crate) fn load(&mut self, from: &[f32]) {
         assert!(from.len() >= SUMS);
@@ -215,10 +215,10 @@ impl Tiles {
         }
     }
 
-    /// Writes the four sums as 32 rows of 32 words.
+    /// Writes the four sums as 32 rows of 32 words, `stride` words apart.
     #[inline(always)]
-    pub(crate) fn store(&mut self, to: &mut [f32]) {
-        assert!(to.len() >= SUMS);
+    pub(crate) fn store(&mut self, to: &mut [f32], stride: usize) {
+        assert!(stride >= 2 * SIDE && to.len() >= (2 * SIDE - 1) * stride + 2 * SIDE);
         // SAFETY: a `Tiles` exists only where the instructions do, and what they write is within the slice, as just checked.
         unsafe {
             tiles!(
@@ -227,8 +227,8 @@ impl Tiles {
                 "tilestored [{lower} + {stride}], tmm2",
                 "tilestored [{lower} + {stride} + 64], tmm3",
                 to = in(reg) to.as_mut_ptr(),
-                lower = in(reg) to.as_mut_ptr().wrapping_add(SUMS / 2),
-                stride = in(reg) 2 * SIDE * 4,
+                lower = in(reg) to.as_mut_ptr().wrapping_add(SIDE * stride),
+                stride = in(reg) stride * 4,
             );
         }
     }

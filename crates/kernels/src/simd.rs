@@ -46,6 +46,10 @@ pub(crate) trait Simd: Copy + Sync {
     /// As bytes, to the nearest, cut at 0 and 255.
     fn store_u8(self, x: Self::F, to: &mut [u8]);
 
+    /// A word of two bf16 in each lane, which `low` and `high` are as f32.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+    fn pair(self, low: Self::F, high: Self::F) -> Self::F;
+
     fn add(self, a: Self::F, b: Self::F) -> Self::F;
     fn sub(self, a: Self::F, b: Self::F) -> Self::F;
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
@@ -134,6 +138,9 @@ pub(crate) fn run<W: Work>(cpu: Cpu, work: W) -> W::Output {
     let _ = cpu;
     work.with(plain::Plain)
 }
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::transpose;
 
 /// Does work that takes tiles of AMX, where the level has them. Whether it has.
 #[cfg(target_arch = "x86_64")]

@@ -135,7 +135,7 @@ impl<Y: Lanes> TileBlock<'_, Y> {
                         }
                         self.finish(simd, &epilogue, &mut waiting, sums, &rows, share);
                     }
-                    tiles.store(&mut sums[slot * SUMS..][..SUMS]);
+                    tiles.store(&mut sums[slot * SUMS..][..SUMS], SQUARE);
                     if last {
                         waiting = Waiting { rows: own, columns: columns.clone(), finished: 0, slot };
                     }

@@ -77,6 +77,10 @@ impl Simd for Plain {
         }
     }
     #[inline(always)]
+    fn pair(self, low: F, high: F) -> F {
+        zip(low, high, |low, high| f32::from_bits(low.to_bits() >> 16 | high.to_bits() & 0xffff_0000))
+    }
+    #[inline(always)]
     fn add(self, a: F, b: F) -> F {
         zip(a, b, |a, b| a + b)
     }
