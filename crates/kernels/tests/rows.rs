@@ -146,8 +146,7 @@ fn attention_of_bf16_is_that_of_f64_up_to_its_digits() {
         let (images, heads, head_size) = (random.usize(1..=2), random.usize(1..=3), random.usize(1..=80));
         let tokens = [random.usize(1..=70), random.usize(250..=600), 32, 64][round % 4];
         let (width, scale) = (heads * head_size, [0.1, 0.3, 1.0][random.usize(..3)]);
-        let mut halves =
-            |count| values(&mut random, count).into_iter().map(bf16::from_f32).collect::<Vec<_>>();
+        let mut halves = |count| values(&mut random, count).into_iter().map(bf16::from_f32).collect::<Vec<_>>();
         let (qkv, others) = (halves(images * tokens * 3 * width), halves(images * 3 * width));
         let wide = |halves: &[bf16]| halves.iter().map(|x| x.to_f32()).collect::<Vec<_>>();
         let (wide_qkv, wide_others) = (wide(&qkv), wide(&others));

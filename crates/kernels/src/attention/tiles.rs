@@ -75,7 +75,7 @@ impl TileHead<'_> {
         let (packed_values, rest) = rest.split_at_mut(lengths[1]);
         let (queries, shares) = rest.split_at_mut(lengths[2]);
         let (scores, sums) = scratch.words.as_mut_slice().split_at_mut(SQUARE * sizes.scores);
-        self.pack_keys(sizes, packed_keys);
+        self.pack_keys(simd, sizes, packed_keys);
         self.pack_values(simd, sizes, packed_values);
         let own = self.own();
         // SAFETY: the work is run where there is AMX, and takes no tiles elsewhere.
@@ -84,6 +84,7 @@ impl TileHead<'_> {
             let count = SQUARE.min(self.q.tokens - first);
             for (row, to) in queries.chunks_exact_mut(sizes.size).enumerate().take(count) {
                 place(to, self.q.head(self.image, first + row, own.clone()));
+                self.ahead(simd, &self.q, first + row);
             }
             for panel in 0..keys / SQUARE {
                 let packed = &packed_keys[panel * sizes.size * SQUARE..][..sizes.size * SQUARE];
@@ -119,6 +120,15 @@ impl TileHead<'_> {
         self.number * self.of.head_size..(self.number + 1) * self.of.head_size
     }
 
+    /// A hint that a token's values of the next head, which mostly is the next task, will be read.
+    #[inline(always)]
+    fn ahead<S: Simd>(&self, simd: S, of: &Tokens<'_, bf16>, token: usize) {
+        let start = (self.image * of.tokens + token) * of.width + of.start + (self.number + 1) * self.of.head_size;
+        for line in (0..self.of.head_size).step_by(32) {
+            simd.prefetch_far(of.values.as_ptr().wrapping_add(start + line).cast());
+        }
+    }
+
     /// Where a query's result begins.
     #[inline(always)]
     fn target(&self, query: usize) -> usize {
@@ -127,7 +137,7 @@ impl TileHead<'_> {
 
     /// For each panel of 32 keys, for each two values of a head: those of each key.
     #[inline(always)]
-    fn pack_keys(&self, sizes: Sizes, packed: &mut [f32]) {
+    fn pack_keys<S: Simd>(&self, simd: S, sizes: Sizes, packed: &mut [f32]) {
         let own = self.own();
         let mut rows = [0.0; SQUARE * STEPS];
         for (panel, packed) in packed.chunks_exact_mut(sizes.size * SQUARE).enumerate() {
@@ -135,6 +145,9 @@ impl TileHead<'_> {
             for part in (0..sizes.size).step_by(STEPS) {
                 let values = own.start + 2 * part..(own.start + 2 * (part + STEPS)).min(own.end);
                 for (row, to) in rows.chunks_exact_mut(STEPS).enumerate().take(count) {
+                    if part == 0 {
+                        self.ahead(simd, &self.k, panel * SQUARE + row);
+                    }
                     place(to, self.k.head(self.image, panel * SQUARE + row, values.clone()));
                 }
                 for half in 0..2 {
@@ -155,6 +168,9 @@ impl TileHead<'_> {
             for (pair, to) in packed.chunks_exact_mut(SQUARE).enumerate() {
                 let mut rows = [[bf16::ZERO; SQUARE]; 2];
                 for (row, key) in rows.iter_mut().zip(2 * pair..self.v.tokens) {
+                    if panel == 0 {
+                        self.ahead(simd, &self.v, key);
+                    }
                     let from = self.v.head(self.image, key, values.clone());
                     if let Some(from) = from.first_chunk::<SQUARE>() {
                         *row = *from;
@@ -176,22 +192,27 @@ impl TileHead<'_> {
     fn share<S: Simd>(&self, simd: S, scores: &[f32], shares: &mut [bf16]) -> f32 {
         let keys = self.k.tokens;
         let factor = self.of.scale * std::f32::consts::LOG2_E;
-        let most = if factor < 0.0 { -largest_of_negated(simd, &scores[..keys]) } else { largest(simd, &scores[..keys]) };
+        let most =
+            if factor < 0.0 { -largest_of_negated(simd, &scores[..keys]) } else { largest(simd, &scores[..keys]) };
         let (shift, factor) = (simd.splat(-most * factor), simd.splat(factor));
         let mut total = simd.splat(0.0);
         let whole = keys / S::LANES * S::LANES;
-        let vectors = scores.chunks_exact(S::LANES).zip(shares.chunks_exact_mut(S::LANES));
-        for (number, (scores, shares)) in vectors.enumerate() {
-            let mut share = exp2_coarse(simd, simd.mul_add(simd.load(scores), factor, shift));
-            if number * S::LANES >= whole {
-                // Keys that there are, and zeros.
-                let mut lanes = [0.0; 16];
-                simd.store(share, &mut lanes[..S::LANES]);
-                lanes[keys.saturating_sub(number * S::LANES).min(S::LANES)..].fill(0.0);
-                share = simd.load(&lanes[..S::LANES]);
-            }
+        let (scores, last_scores) = scores.split_at(whole);
+        let (shares, last_shares) = shares.split_at_mut(whole);
+        for (scores, shares) in scores.chunks_exact(S::LANES).zip(shares.chunks_exact_mut(S::LANES)) {
+            let share = exp2_coarse(simd, simd.mul_add(simd.load(scores), factor, shift));
             total = simd.add(total, share);
             simd.store_bf16(share, shares);
+        }
+        last_shares.fill(bf16::ZERO);
+        if whole < keys {
+            let share = exp2_coarse(simd, simd.mul_add(simd.load(last_scores), factor, shift));
+            let mut lanes = [0.0; 16];
+            simd.store(share, &mut lanes[..S::LANES]);
+            lanes[keys - whole..].fill(0.0);
+            let share = simd.load(&lanes[..S::LANES]);
+            total = simd.add(total, share);
+            simd.store_bf16(share, last_shares);
         }
         1.0 / simd.sum(total)
     }
