@@ -51,7 +51,7 @@ pub use attention::{Attention, Tokens};
 pub use cpu::{Cpu, Level};
 pub use error::Error;
 pub use linear::{Linear, Precision, Then};
-pub use norm::{layer_norm, rms_norm};
+pub use norm::{layer_norm, layer_norm_mixed, rms_norm, rms_norm_mixed};
 pub use patches::{Patches, fold_normalisation};
 pub use pool::{Alone, Pool};
 pub use softmax::softmax;

@@ -1,7 +1,9 @@
 //! Norms, shares and attention at every level of this machine, against f64.
 
 use half::bf16;
-use imbed_kernels::{Alone, Attention, Cpu, Error, Pool, Tokens, layer_norm, rms_norm, softmax};
+use imbed_kernels::{
+    Alone, Attention, Cpu, Error, Pool, Tokens, layer_norm, layer_norm_mixed, rms_norm, rms_norm_mixed, softmax,
+};
 
 /// Tasks in reverse, as for several workers.
 struct Backwards;
@@ -60,7 +62,13 @@ fn norms_are_those_of_f64() {
             let mut y = vec![0.0; x.len()];
             layer_norm(cpu, &x, &gain, &bias, 1e-2, &mut y).unwrap();
             close(&y, &normed(&x, &gain, Some(&bias), 1e-2), 2e-4, &format!("{cpu:?}, layer norm of {width}"));
+            let halves = |y: &[f32]| y.iter().map(|y| bf16::from_f32(*y)).collect::<Vec<_>>();
+            let mut narrow = vec![bf16::ZERO; x.len()];
+            layer_norm_mixed(cpu, &x, &gain, &bias, 1e-2, &mut narrow).unwrap();
+            assert_eq!(narrow, halves(&y), "{cpu:?}, layer norm of {width}");
             rms_norm(cpu, &x, &gain, 1e-2, &mut y).unwrap();
+            rms_norm_mixed(cpu, &x, &gain, 1e-2, &mut narrow).unwrap();
+            assert_eq!(narrow, halves(&y), "{cpu:?}, RMS norm of {width}");
             close(&y, &normed(&x, &gain, None, 1e-2), 2e-5, &format!("{cpu:?}, RMS norm of {width}"));
         }
     }

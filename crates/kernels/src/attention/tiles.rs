@@ -229,7 +229,7 @@ fn largest_of_negated<S: Simd>(simd: S, row: &[f32]) -> f32 {
 #[inline(always)]
 fn place(words: &mut [f32], values: &[bf16]) {
     let to = halves_mut(words);
-    if to.len() == values.len() && values.len() % SQUARE == 0 {
+    if to.len() == values.len() && values.len().is_multiple_of(SQUARE) {
         for (to, from) in to.chunks_exact_mut(SQUARE).zip(values.chunks_exact(SQUARE)) {
             to.copy_from_slice(from);
         }
