@@ -3,8 +3,16 @@
 //! The largest score and the sum of a query's shares are carried from block to block, and what was summed before is scaled down
 //! when a larger score comes. So only a tile's scores of one block exist, and they stay in the first- and second-level cache.
 
+#[cfg(target_arch = "x86_64")]
+mod tiles;
+mod wide;
+
 use std::ops::Range;
 
+use half::bf16;
+
+#[cfg(target_arch = "x86_64")]
+use crate::simd::run_amx;
 use crate::{
     Cpu, Error, Pool,
     error::{check, check_length},
@@ -36,9 +44,9 @@ pub struct Attention {
 ///
 /// Of a fused `[images * tokens, 3 * width]`, queries begin at column 0, keys at `width` and values at `2 * width`.
 #[derive(Clone, Copy, Debug)]
-pub struct Tokens<'a> {
+pub struct Tokens<'a, T = f32> {
     /// The whole matrix.
-    pub values: &'a [f32],
+    pub values: &'a [T],
     /// Values of a row.
     pub width: usize,
     /// Where the first head begins.
@@ -47,9 +55,9 @@ pub struct Tokens<'a> {
     pub tokens: usize,
 }
 
-impl Tokens<'_> {
+impl<T> Tokens<'_, T> {
     #[inline(always)]
-    fn head(&self, image: usize, token: usize, head: Range<usize>) -> &[f32] {
+    fn head(&self, image: usize, token: usize, head: Range<usize>) -> &[T] {
         &self.values[(image * self.tokens + token) * self.width + self.start..][head]
     }
 
@@ -73,6 +81,40 @@ impl Attention {
         y: &mut [f32],
         pool: &dyn Pool,
     ) -> Result<(), Error> {
+        let images = self.images(&q, &k, &v, y.len())?;
+        let y = Shared::new(y);
+        run_once(pool, images * self.heads, |task| {
+            let (image, number) = (task / self.heads, task % self.heads);
+            run(self.cpu, Head { q, k, v, y: &y, image, number, of: *self });
+        });
+        Ok(())
+    }
+
+    /// As [`apply`](Self::apply), of bf16, which is also what scores and shares are multiplied in where the processor has such
+    /// products of tiles; elsewhere they are f32. Sums are f32, and results are rounded once.
+    pub fn apply_bf16(
+        &self,
+        q: Tokens<'_, bf16>,
+        k: Tokens<'_, bf16>,
+        v: Tokens<'_, bf16>,
+        y: &mut [bf16],
+        pool: &dyn Pool,
+    ) -> Result<(), Error> {
+        let images = self.images(&q, &k, &v, y.len())?;
+        let y = Shared::new(y);
+        run_once(pool, images * self.heads, |task| {
+            let (image, number) = (task / self.heads, task % self.heads);
+            #[cfg(target_arch = "x86_64")]
+            if run_amx(self.cpu, tiles::TileHead { q, k, v, y: &y, image, number, of: *self }) {
+                return;
+            }
+            wide::WideHead { q, k, v, y: &y, image, number, of: *self }.run();
+        });
+        Ok(())
+    }
+
+    /// How many images there are, once everything fits.
+    fn images<T>(&self, q: &Tokens<'_, T>, k: &Tokens<'_, T>, v: &Tokens<'_, T>, y: usize) -> Result<usize, Error> {
         check(self.heads > 0 && (1..=A_STRIDE).contains(&self.head_size), "there are heads, of 1 to 784 values")?;
         check(self.heads <= 1 << 16, "there are at most 65536 heads")?;
         let width = self.heads * self.head_size;
@@ -82,13 +124,8 @@ impl Attention {
             "queries, keys and values are of as many images",
         )?;
         check(k.tokens == v.tokens, "there are as many keys as values")?;
-        check_length("output", images * q.tokens * width, y.len())?;
-        let y = Shared::new(y);
-        run_once(pool, images * self.heads, |task| {
-            let (image, head) = (task / self.heads, task % self.heads);
-            run(self.cpu, Head { q, k, v, y: &y, image, number: head, of: *self });
-        });
-        Ok(())
+        check_length("output", images * q.tokens * width, y)?;
+        Ok(images)
     }
 }
 

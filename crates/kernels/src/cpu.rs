@@ -18,11 +18,14 @@ pub enum Level {
     Avx512Vnni,
     /// And dot products of bf16.
     Avx512Bf16,
+    /// And AMX: products of whole tiles of bf16 and of bytes. Its f32 is that of AVX-512.
+    Amx,
 }
 
 impl Level {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Plain, Self::Neon, Self::Avx2, Self::Avx512, Self::Avx512Vnni, Self::Avx512Bf16];
+    pub const ALL: [Self; 7] =
+        [Self::Plain, Self::Neon, Self::Avx2, Self::Avx512, Self::Avx512Vnni, Self::Avx512Bf16, Self::Amx];
 
     /// As `IMBED_CPU` spells it.
     pub const fn name(self) -> &'static str {
@@ -33,6 +36,7 @@ impl Level {
             Self::Avx512 => "avx512",
             Self::Avx512Vnni => "avx512vnni",
             Self::Avx512Bf16 => "avx512bf16",
+            Self::Amx => "amx",
         }
     }
 
@@ -54,6 +58,8 @@ impl Level {
             Self::Avx512Vnni => Self::Avx512.present() && is_x86_feature_detected!("avx512vnni"),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Bf16 => Self::Avx512Vnni.present() && is_x86_feature_detected!("avx512bf16"),
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx => Self::Avx512Bf16.present() && crate::amx::present(),
             #[cfg(not(target_arch = "x86_64"))]
             _ => false,
         }
@@ -69,7 +75,7 @@ impl Cpu {
     pub fn detect() -> Result<Self, Error> {
         match std::env::var("IMBED_CPU") {
             Ok(value) if !value.is_empty() => Self::at_most(&value),
-            _ => Ok(Self::best(Level::Avx512Bf16)),
+            _ => Ok(Self::best(Level::Amx)),
         }
     }
 
@@ -91,7 +97,9 @@ impl Cpu {
     }
 
     fn best(limit: Level) -> Self {
-        Self::available().into_iter().rfind(|cpu| cpu.0 <= limit).unwrap_or(Self(Level::Plain))
+        // From above, so that nothing is asked of the system for a level that is not used.
+        let found = Level::ALL.into_iter().rev().find(|level| *level <= limit && level.present());
+        Self(found.unwrap_or(Level::Plain))
     }
 }
 

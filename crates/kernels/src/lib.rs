@@ -6,8 +6,11 @@
 //! - [`Attention`]: all heads of a batch, with scores that exist only as a small tile.
 //! - [`layer_norm`], [`rms_norm`], [`softmax`]: rows in place of tensors.
 //!
-//! What runs is chosen at run time by [`Cpu`]; no build flag is needed, and `IMBED_CPU` holds it down for tests. The crate has
-//! no threads of its own: what is worth sharing takes a [`Pool`].
+//! What runs is chosen at run time by [`Cpu`]; no build flag is needed, and `IMBED_CPU` (`plain`, `neon`, `avx2`, `avx512`,
+//! `avx512vnni`, `avx512bf16`, `amx`) holds it down for tests. The crate has no threads of its own: what is worth sharing takes a
+//! [`Pool`].
+//!
+//! Rows come and results go in f32 or bf16 ([`Value`]); bf16 halves what products read and write between them.
 //!
 //! Every element is summed in an order that depends on the shape of the weights and the processor alone, so the bits of a row
 //! do not depend on the rows beside it, nor on the number of threads.
@@ -28,6 +31,8 @@
 #![allow(clippy::inline_always)]
 
 mod activation;
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod attention;
 mod cpu;
 mod error;
@@ -39,13 +44,15 @@ mod patches;
 mod pool;
 mod simd;
 mod softmax;
+mod value;
 
 pub use activation::Activation;
 pub use attention::{Attention, Tokens};
 pub use cpu::{Cpu, Level};
 pub use error::Error;
 pub use linear::{Linear, Precision, Then};
-pub use norm::{layer_norm, rms_norm};
+pub use norm::{layer_norm, layer_norm_mixed, rms_norm, rms_norm_mixed};
 pub use patches::{Patches, fold_normalisation};
 pub use pool::{Alone, Pool};
 pub use softmax::softmax;
+pub use value::Value;

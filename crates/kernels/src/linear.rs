@@ -2,21 +2,29 @@
 
 mod block;
 mod epilogue;
+mod narrow;
 mod pack;
 pub(crate) mod source;
+mod stage;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 
 use std::ops::Range;
 
 use half::bf16;
 
 use crate::{
-    Activation, Cpu, Error, Patches, Pool,
+    Activation, Cpu, Error, Level, Patches, Pool,
     error::{check, check_length},
     memory::{Shared, Words},
     pool::run_once,
     simd::{BLOCK_STEPS, Simd, run},
+    value::{Value, Values, ValuesMut},
 };
+#[cfg(target_arch = "x86_64")]
+use crate::{amx, simd::run_amx, value::Lanes};
 use block::Block;
+use narrow::Narrow;
 use source::{Rows, Source};
 
 /// What products are computed in. Sums are f32, or whole numbers for bytes, and so are results.
@@ -83,15 +91,21 @@ struct Geometry {
 }
 
 impl Geometry {
-    fn new<S: Simd>(precision: Precision, inputs: usize, outputs: usize) -> Self {
-        let steps = inputs.div_ceil(precision.per_word());
+    fn new<S: Simd>(cpu: Cpu, precision: Precision, inputs: usize, outputs: usize) -> Self {
+        let mut steps = inputs.div_ceil(precision.per_word());
+        // Blocks of about the same size.
+        let mut block_steps = steps.div_ceil(steps.div_ceil(BLOCK_STEPS));
+        if has_tiles(cpu, precision) {
+            // Whole tiles, with words of zeros, and all of a row at once.
+            steps = steps.next_multiple_of(16);
+            block_steps = steps;
+        }
         Self {
             rows: S::TILE_ROWS,
             columns: S::TILE_COLUMNS,
             panels: outputs.div_ceil(S::TILE_COLUMNS),
             steps,
-            // Blocks of about the same size.
-            block_steps: steps.div_ceil(steps.div_ceil(BLOCK_STEPS)),
+            block_steps,
         }
     }
 
@@ -156,21 +170,39 @@ impl Linear {
 
     /// Applies the layer to rows `x`, `[rows, inputs]`, and writes or adds to `y`, `[rows, outputs]`.
     pub fn apply(&self, x: &[f32], y: &mut [f32], then: Then, pool: &dyn Pool) -> Result<(), Error> {
-        self.apply_rows(x, y, then, pool)
+        self.apply_mixed(x, y, then, pool)
     }
 
     /// As [`apply`](Self::apply), to rows that are bf16 already.
     pub fn apply_bf16(&self, x: &[bf16], y: &mut [f32], then: Then, pool: &dyn Pool) -> Result<(), Error> {
-        self.apply_rows(x, y, then, pool)
+        self.apply_mixed(x, y, then, pool)
     }
 
-    fn apply_rows<T: Sync>(&self, x: &[T], y: &mut [f32], then: Then, pool: &dyn Pool) -> Result<(), Error>
-    where
-        for<'a> Rows<'a, T>: Source,
-    {
+    /// As [`apply`](Self::apply), with rows and results in f32 or bf16 each. Results are rounded once, at the end.
+    ///
+    /// ```
+    /// # use half::bf16;
+    /// # use imbed_kernels::{Activation, Alone, Cpu, Error, Linear, Precision, Then};
+    /// let linear = Linear::pack(Cpu::detect()?, Precision::Bf16, &[1.0, 2.0], 2, None)?;
+    /// let mut y = [bf16::ZERO];
+    /// linear.apply_mixed(&[3.0_f32, 4.0], &mut y, Then::Activate(Activation::Identity), &Alone)?;
+    /// assert_eq!(y[0].to_f32(), 11.0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn apply_mixed<X: Value, Y: Value>(
+        &self,
+        x: &[X],
+        y: &mut [Y],
+        then: Then,
+        pool: &dyn Pool,
+    ) -> Result<(), Error> {
         check(x.len().is_multiple_of(self.inputs), "the input is whole rows")?;
         check_length("output", x.len() / self.inputs * self.outputs, y.len())?;
-        self.apply_to(&Rows { values: x, width: self.inputs }, y, then, pool);
+        let (y, width) = (Y::values_mut(y), self.inputs);
+        match X::values(x) {
+            Values::F32(values) => self.apply_to(&Rows { values, width }, y, then, pool),
+            Values::Bf16(values) => self.apply_to(&Rows { values, width }, y, then, pool),
+        }
         Ok(())
     }
 
@@ -186,33 +218,109 @@ impl Linear {
         patches.check()?;
         check_length("values of a patch", self.inputs, patches.values())?;
         check_length("output", patches.tokens().saturating_mul(self.outputs), y.len())?;
-        self.apply_to(patches, y, then, pool);
+        self.apply_to(patches, ValuesMut::F32(y), then, pool);
         Ok(())
     }
 
     /// What is read and written has been checked by now.
-    fn apply_to<T: Source>(&self, source: &T, y: &mut [f32], then: Then, pool: &dyn Pool) {
+    fn apply_to(&self, source: &dyn Source, y: ValuesMut<'_>, then: Then, pool: &dyn Pool) {
         let rows = source.rows();
         if rows == 0 {
             return;
         }
-        let y = Shared::new(y);
-        let workers = pool.workers().max(1);
-        let tiles = rows.div_ceil(self.geometry.rows);
-        let most = (block::ROWS / self.geometry.rows).max(1);
-        // Rows are staged once for each task, so columns are shared out only where rows are few.
-        let (high, wide) = if tiles <= most {
-            (1, workers.min(self.geometry.panels))
-        } else {
-            (tiles.div_ceil(most).next_multiple_of(workers).min(tiles), 1)
+        let (unit, most) = self.rows_at_once();
+        let cut = Cut::new(rows.div_ceil(unit), most / unit, self.geometry.panels, pool.workers().max(1));
+        let part = |task| {
+            let units = cut.units(task);
+            (units.start * unit..(units.end * unit).min(rows), cut.panels(task))
         };
-        run_once(pool, high * wide, |task| {
-            let (row, column) = (task / wide, task % wide);
-            let tiles = share(tiles, high, row);
-            let rows = tiles.start * self.geometry.rows..(tiles.end * self.geometry.rows).min(rows);
-            let panels = share(self.geometry.panels, wide, column);
-            run(self.cpu, Block { linear: self, source, y: &y, rows, panels, then });
-        });
+        match y {
+            ValuesMut::F32(y) => {
+                let y = &Shared::new(y);
+                run_once(pool, cut.high * cut.wide, |task| {
+                    let (rows, panels) = part(task);
+                    if !self.on_tiles(source, y, &rows, &panels, then) {
+                        run(self.cpu, Block { linear: self, source, y, rows, panels, then });
+                    }
+                });
+            }
+            ValuesMut::Bf16(y) => {
+                let y = &Shared::new(y);
+                run_once(pool, cut.high * cut.wide, |task| {
+                    let (rows, panels) = part(task);
+                    if !self.on_tiles(source, y, &rows, &panels, then) {
+                        Narrow { linear: self, source, y, rows, panels, then }.run();
+                    }
+                });
+            }
+        }
+    }
+
+    /// Does a task on tiles, where the level and the precision have them.
+    #[cfg(target_arch = "x86_64")]
+    fn on_tiles<Y: Lanes>(
+        &self,
+        source: &dyn Source,
+        y: &Shared<'_, Y>,
+        rows: &Range<usize>,
+        panels: &Range<usize>,
+        then: Then,
+    ) -> bool {
+        has_tiles(self.cpu, self.precision)
+            && run_amx(
+                self.cpu,
+                tiles::TileBlock { linear: self, source, y, rows: rows.clone(), panels: panels.clone(), then },
+            )
+    }
+
+    /// Does a task on tiles, which no processor here has.
+    #[cfg(not(target_arch = "x86_64"))]
+    fn on_tiles<Y>(&self, _: &dyn Source, _: &Shared<'_, Y>, _: &Range<usize>, _: &Range<usize>, _: Then) -> bool {
+        false
+    }
+
+    /// Rows that are multiplied together, and how many a task has at most.
+    fn rows_at_once(&self) -> (usize, usize) {
+        #[cfg(target_arch = "x86_64")]
+        if has_tiles(self.cpu, self.precision) {
+            return (amx::SIDE, tiles::rows(self.geometry.steps));
+        }
+        (self.geometry.rows, block::ROWS)
+    }
+}
+
+/// Whether products of a precision run on tiles.
+fn has_tiles(cpu: Cpu, precision: Precision) -> bool {
+    cpu.level() == Level::Amx && precision != Precision::F32
+}
+
+/// How the rows and panels of a product are shared out.
+struct Cut {
+    units: usize,
+    high: usize,
+    panels: usize,
+    wide: usize,
+}
+
+impl Cut {
+    /// Of `units` of rows, of which a task has `most` at most.
+    fn new(units: usize, most: usize, panels: usize, workers: usize) -> Self {
+        let most = most.max(1);
+        // Rows are staged once for each task, so columns are shared out only where rows are few.
+        let (high, wide) = if units <= most && units < 8 * workers {
+            (1, workers.min(panels))
+        } else {
+            (units.div_ceil(most).next_multiple_of(workers).min(units), 1)
+        };
+        Self { units, high, panels, wide }
+    }
+
+    fn units(&self, task: usize) -> Range<usize> {
+        share(self.units, self.high, task / self.wide)
+    }
+
+    fn panels(&self, task: usize) -> Range<usize> {
+        share(self.panels, self.wide, task % self.wide)
     }
 }
 

@@ -18,6 +18,20 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::F) -> S::F {
     simd.scale(sum, n)
 }
 
+/// `2ˣ` for x of at most 0, to a relative 2e-4: more than bf16 can say. Less than -126 is as -126.
+#[inline(always)]
+pub(crate) fn exp2_coarse<S: Simd>(simd: S, x: S::F) -> S::F {
+    let x = simd.max(simd.splat(-126.0), x);
+    let n = simd.round(x);
+    let r = simd.sub(x, n);
+    // The polynomial of the third degree that is off least between -1/2 and 1/2.
+    let mut sum = simd.splat(0.055_828_62);
+    for factor in [0.242_640_5, 0.693_152_1, 0.999_928_9] {
+        sum = simd.mul_add(sum, r, simd.splat(factor));
+    }
+    simd.scale(sum, n)
+}
+
 /// `1 / (1 + e⁻ˣ)`.
 #[inline(always)]
 pub(crate) fn sigmoid<S: Simd>(simd: S, x: S::F) -> S::F {

@@ -2,6 +2,8 @@
 
 use std::{cell::Cell, marker::PhantomData, ops::Range};
 
+use half::bf16;
+
 /// A cache line of words.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
@@ -37,8 +39,8 @@ impl Words {
 }
 
 /// The halves of words.
-pub(crate) fn halves_mut(words: &mut [f32]) -> &mut [u16] {
-    // SAFETY: every bit pattern is a u16 and an f32, the alignment is smaller, and the length is that of the same bytes.
+pub(crate) fn halves_mut(words: &mut [f32]) -> &mut [bf16] {
+    // SAFETY: every bit pattern is a bf16 and an f32, the alignment is smaller, and the length is that of the same bytes.
     unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len() * 2) }
 }
 
@@ -55,6 +57,8 @@ pub(crate) struct Scratch {
     pub(crate) block: Words,
     /// Whatever else is in words.
     pub(crate) words: Words,
+    /// Sums that are not complete.
+    pub(crate) sums: Words,
 }
 
 thread_local! {
@@ -75,24 +79,24 @@ impl Scratch {
 }
 
 /// A slice of which every task writes its own part.
-pub(crate) struct Shared<'a> {
-    start: *mut f32,
+pub(crate) struct Shared<'a, T = f32> {
+    start: *mut T,
     length: usize,
-    borrowed: PhantomData<&'a mut [f32]>,
+    borrowed: PhantomData<&'a mut [T]>,
 }
 
 // SAFETY: it only hands out parts, and whoever asks for one promises that nobody else has it.
-unsafe impl Sync for Shared<'_> {}
+unsafe impl<T: Send> Sync for Shared<'_, T> {}
 
-impl<'a> Shared<'a> {
-    pub(crate) fn new(slice: &'a mut [f32]) -> Self {
+impl<'a, T> Shared<'a, T> {
+    pub(crate) fn new(slice: &'a mut [T]) -> Self {
         Self { start: slice.as_mut_ptr(), length: slice.len(), borrowed: PhantomData }
     }
 
     /// Where a value stands, for a hint; nothing may be read there.
     #[inline(always)]
     pub(crate) fn address(&self, at: usize) -> *const f32 {
-        self.start.wrapping_add(at)
+        self.start.wrapping_add(at).cast_const().cast()
     }
 
     /// The part at `range`.
@@ -101,7 +105,7 @@ impl<'a> Shared<'a> {
     /// No other part that overlaps it is alive.
     #[allow(clippy::mut_from_ref)]
     #[inline(always)]
-    pub(crate) unsafe fn part(&self, range: Range<usize>) -> &mut [f32] {
+    pub(crate) unsafe fn part(&self, range: Range<usize>) -> &mut [T] {
         assert!(range.start <= range.end && range.end <= self.length);
         // SAFETY: within the slice as just checked, and not shared as the caller promises.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }

@@ -3,7 +3,8 @@
 use crate::{
     Cpu, Error,
     error::{check, check_length},
-    simd::{Simd, Work, load_up_to, run, store_up_to},
+    simd::{Simd, Work, load_up_to, run},
+    value::{Lanes, Value, ValuesMut},
 };
 
 /// `y = (x - mean) / √(variance + epsilon) · gain + bias` for each row of `gain.len()` values.
@@ -25,24 +26,52 @@ pub fn rms_norm(cpu: Cpu, x: &[f32], gain: &[f32], epsilon: f32, y: &mut [f32]) 
     norm(cpu, x, gain, None, epsilon, y)
 }
 
-fn norm(cpu: Cpu, x: &[f32], gain: &[f32], bias: Option<&[f32]>, epsilon: f32, y: &mut [f32]) -> Result<(), Error> {
+/// As [`layer_norm`], with results in f32 or bf16: the latter as rows of the next product.
+pub fn layer_norm_mixed<Y: Value>(
+    cpu: Cpu,
+    x: &[f32],
+    gain: &[f32],
+    bias: &[f32],
+    epsilon: f32,
+    y: &mut [Y],
+) -> Result<(), Error> {
+    check_length("bias", gain.len(), bias.len())?;
+    norm(cpu, x, gain, Some(bias), epsilon, y)
+}
+
+/// As [`rms_norm`], with results in f32 or bf16.
+pub fn rms_norm_mixed<Y: Value>(cpu: Cpu, x: &[f32], gain: &[f32], epsilon: f32, y: &mut [Y]) -> Result<(), Error> {
+    norm(cpu, x, gain, None, epsilon, y)
+}
+
+fn norm<Y: Value>(
+    cpu: Cpu,
+    x: &[f32],
+    gain: &[f32],
+    bias: Option<&[f32]>,
+    epsilon: f32,
+    y: &mut [Y],
+) -> Result<(), Error> {
     check(!gain.is_empty(), "a row has values")?;
     check(x.len().is_multiple_of(gain.len()), "the input is whole rows")?;
     check_length("output", x.len(), y.len())?;
-    run(cpu, Norm { x, gain, bias, epsilon, y });
+    match Y::values_mut(y) {
+        ValuesMut::F32(y) => run(cpu, Norm { x, gain, bias, epsilon, y }),
+        ValuesMut::Bf16(y) => run(cpu, Norm { x, gain, bias, epsilon, y }),
+    }
     Ok(())
 }
 
-struct Norm<'a> {
+struct Norm<'a, Y> {
     x: &'a [f32],
     gain: &'a [f32],
     /// None where no mean is taken away either.
     bias: Option<&'a [f32]>,
     epsilon: f32,
-    y: &'a mut [f32],
+    y: &'a mut [Y],
 }
 
-impl Work for Norm<'_> {
+impl<Y: Lanes> Work for Norm<'_, Y> {
     type Output = ();
 
     #[inline(always)]
@@ -61,35 +90,56 @@ impl Work for Norm<'_> {
                 if let Some(bias) = self.bias {
                     value = simd.add(value, load_up_to(simd, &bias[range.clone()]));
                 }
-                store_up_to(simd, value, &mut y[range]);
+                Y::store(simd, value, &mut y[range]);
                 start += S::LANES;
             }
         }
     }
 }
 
+/// Sums that are in flight at once, as an addition takes four times as long as it keeps its unit busy.
+const CHAINS: usize = 4;
+
 #[inline(always)]
 fn sum<S: Simd>(simd: S, row: &[f32]) -> f32 {
-    let chunks = row.chunks_exact(S::LANES);
-    let mut total = simd.load_part(chunks.remainder());
-    for chunk in chunks {
-        total = simd.add(total, simd.load(chunk));
+    let mut totals = [simd.splat(0.0); CHAINS];
+    let mut groups = row.chunks_exact(CHAINS * S::LANES);
+    for group in &mut groups {
+        for (total, chunk) in totals.iter_mut().zip(group.chunks_exact(S::LANES)) {
+            *total = simd.add(*total, simd.load(chunk));
+        }
     }
-    simd.sum(total)
+    for (total, chunk) in totals.iter_mut().zip(groups.remainder().chunks(S::LANES)) {
+        *total = simd.add(*total, load_up_to(simd, chunk));
+    }
+    simd.sum(all(simd, totals))
 }
 
 /// The sum of squared distances from `mean`.
 #[inline(always)]
 fn squares<S: Simd>(simd: S, row: &[f32], mean: f32) -> f32 {
-    let chunks = row.chunks_exact(S::LANES);
+    let mut totals = [simd.splat(0.0); CHAINS];
+    let means = simd.splat(mean);
+    let mut groups = row.chunks_exact(CHAINS * S::LANES);
+    for group in &mut groups {
+        for (total, chunk) in totals.iter_mut().zip(group.chunks_exact(S::LANES)) {
+            let distance = simd.sub(simd.load(chunk), means);
+            *total = simd.mul_add(distance, distance, *total);
+        }
+    }
+    let chunks = groups.remainder().chunks_exact(S::LANES);
     let mut rest = 0.0;
     for x in chunks.remainder() {
         rest += (x - mean) * (x - mean);
     }
-    let (mut total, mean) = (simd.splat(0.0), simd.splat(mean));
-    for chunk in chunks {
-        let distance = simd.sub(simd.load(chunk), mean);
-        total = simd.mul_add(distance, distance, total);
+    for (total, chunk) in totals.iter_mut().zip(chunks) {
+        let distance = simd.sub(simd.load(chunk), means);
+        *total = simd.mul_add(distance, distance, *total);
     }
-    simd.sum(total) + rest
+    simd.sum(all(simd, totals)) + rest
+}
+
+#[inline(always)]
+fn all<S: Simd>(simd: S, totals: [S::F; CHAINS]) -> S::F {
+    simd.add(simd.add(totals[0], totals[1]), simd.add(totals[2], totals[3]))
 }

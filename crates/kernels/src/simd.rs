@@ -11,6 +11,8 @@ mod avx512;
 mod plain;
 mod tile;
 
+use half::bf16;
+
 #[cfg(target_arch = "x86_64")]
 use crate::Level;
 use crate::cpu::Cpu;
@@ -32,15 +34,21 @@ pub(crate) trait Simd: Copy + Sync {
     fn load(self, from: &[f32]) -> Self::F;
     /// A slice shorter than a vector, and zeros.
     fn load_part(self, from: &[f32]) -> Self::F;
+    /// The first lanes of a slice of bf16 that has as many.
+    fn load_bf16(self, from: &[bf16]) -> Self::F;
     /// Every `stride`th of a slice, which reaches as far.
     fn load_strided(self, from: &[f32], stride: usize) -> Self::F;
     fn store(self, x: Self::F, to: &mut [f32]);
     /// Into a slice shorter than a vector.
     fn store_part(self, x: Self::F, to: &mut [f32]);
     /// As bf16, to the nearest.
-    fn store_bf16(self, x: Self::F, to: &mut [u16]);
+    fn store_bf16(self, x: Self::F, to: &mut [bf16]);
     /// As bytes, to the nearest, cut at 0 and 255.
     fn store_u8(self, x: Self::F, to: &mut [u8]);
+
+    /// A word of two bf16 in each lane, which `low` and `high` are as f32.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+    fn pair(self, low: Self::F, high: Self::F) -> Self::F;
 
     fn add(self, a: Self::F, b: Self::F) -> Self::F;
     fn sub(self, a: Self::F, b: Self::F) -> Self::F;
@@ -82,6 +90,9 @@ pub(crate) trait Simd: Copy + Sync {
     unsafe fn splat_at(self, from: *const f32) -> Self::F;
     /// A hint that the line at an address will be read, which may be any address.
     fn prefetch(self, at: *const f32);
+    /// As [`prefetch`](Self::prefetch), that it will be read a little later: into the second-level cache.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+    fn prefetch_far(self, at: *const f32);
 
     /// A tile of a product: see [`tile::tile`].
     fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, out: &mut [f32]);
@@ -115,7 +126,7 @@ pub(crate) fn run<W: Work>(cpu: Cpu, work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
     match cpu.level() {
         // SAFETY: a `Cpu` exists only where the machine has the instructions of its level.
-        Level::Avx512Bf16 => return unsafe { avx512::run_bf16(work) },
+        Level::Avx512Bf16 | Level::Amx => return unsafe { avx512::run_bf16(work) },
         // SAFETY: as above.
         Level::Avx512Vnni => return unsafe { avx512::run_vnni(work) },
         // SAFETY: as above.
@@ -126,4 +137,18 @@ pub(crate) fn run<W: Work>(cpu: Cpu, work: W) -> W::Output {
     }
     let _ = cpu;
     work.with(plain::Plain)
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::transpose;
+
+/// Does work that takes tiles of AMX, where the level has them. Whether it has.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn run_amx<W: Work<Output = ()>>(cpu: Cpu, work: W) -> bool {
+    if cpu.level() != Level::Amx {
+        return false;
+    }
+    // SAFETY: a `Cpu` exists only where the machine has the instructions of its level, and AMX is above AVX-512 with bf16.
+    unsafe { avx512::run_bf16(work) };
+    true
 }

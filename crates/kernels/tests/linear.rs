@@ -176,6 +176,26 @@ fn bf16_is_within_the_error_of_f32_sums_of_rounded_numbers() {
     }
 }
 
+#[test]
+fn results_in_bf16_are_rounded_once() {
+    let mut random = fastrand::Rng::with_seed(6);
+    for _ in 0..30 {
+        let mut case = Case::random(&mut random);
+        case.before = rounded(&case.before);
+        let before: Vec<bf16> = case.before.iter().map(|x| bf16::from_f32(*x)).collect();
+        for cpu in Cpu::available() {
+            for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+                let linear = Linear::pack(cpu, precision, &case.weights, case.inputs, Some(&case.bias)).unwrap();
+                let mut y = before.clone();
+                linear.apply_mixed(&case.x, &mut y, case.then, &Threads(2)).unwrap();
+                let expected = rounded(&case.run(cpu, precision, &Alone));
+                let y: Vec<f32> = y.iter().map(|y| y.to_f32()).collect();
+                assert_eq!(y, expected, "{cpu:?} {precision:?}");
+            }
+        }
+    }
+}
+
 /// Rows as their bytes say: `least + byte * step`.
 fn as_bytes(rows: &[f32], width: usize) -> Vec<f32> {
     rows.chunks(width)

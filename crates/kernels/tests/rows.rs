@@ -1,6 +1,9 @@
 //! Norms, shares and attention at every level of this machine, against f64.
 
-use imbed_kernels::{Alone, Attention, Cpu, Error, Pool, Tokens, layer_norm, rms_norm, softmax};
+use half::bf16;
+use imbed_kernels::{
+    Alone, Attention, Cpu, Error, Pool, Tokens, layer_norm, layer_norm_mixed, rms_norm, rms_norm_mixed, softmax,
+};
 
 /// Tasks in reverse, as for several workers.
 struct Backwards;
@@ -59,7 +62,13 @@ fn norms_are_those_of_f64() {
             let mut y = vec![0.0; x.len()];
             layer_norm(cpu, &x, &gain, &bias, 1e-2, &mut y).unwrap();
             close(&y, &normed(&x, &gain, Some(&bias), 1e-2), 2e-4, &format!("{cpu:?}, layer norm of {width}"));
+            let halves = |y: &[f32]| y.iter().map(|y| bf16::from_f32(*y)).collect::<Vec<_>>();
+            let mut narrow = vec![bf16::ZERO; x.len()];
+            layer_norm_mixed(cpu, &x, &gain, &bias, 1e-2, &mut narrow).unwrap();
+            assert_eq!(narrow, halves(&y), "{cpu:?}, layer norm of {width}");
             rms_norm(cpu, &x, &gain, 1e-2, &mut y).unwrap();
+            rms_norm_mixed(cpu, &x, &gain, 1e-2, &mut narrow).unwrap();
+            assert_eq!(narrow, halves(&y), "{cpu:?}, RMS norm of {width}");
             close(&y, &normed(&x, &gain, None, 1e-2), 2e-5, &format!("{cpu:?}, RMS norm of {width}"));
         }
     }
@@ -132,6 +141,42 @@ fn attention_is_that_of_f64() {
                 close(&y, &expected, 2e-4, &what);
                 let mut again = vec![f32::NAN; y.len()];
                 attention.apply(q, k, v, &mut again, &Backwards).unwrap();
+                assert_eq!(y, again, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_of_bf16_is_that_of_f64_up_to_its_digits() {
+    let mut random = fastrand::Rng::with_seed(4);
+    for round in 0..12 {
+        let (images, heads, head_size) = (random.usize(1..=2), random.usize(1..=3), random.usize(1..=80));
+        let tokens = [random.usize(1..=70), random.usize(250..=600), 32, 64][round % 4];
+        let (width, scale) = (heads * head_size, [0.1, 0.3, 1.0][random.usize(..3)]);
+        let mut halves = |count| values(&mut random, count).into_iter().map(bf16::from_f32).collect::<Vec<_>>();
+        let (qkv, others) = (halves(images * tokens * 3 * width), halves(images * 3 * width));
+        let wide = |halves: &[bf16]| halves.iter().map(|x| x.to_f32()).collect::<Vec<_>>();
+        let (wide_qkv, wide_others) = (wide(&qkv), wide(&others));
+        let of = |start| Tokens { values: &qkv, width: 3 * width, start, tokens };
+        let wide_of = |start| Tokens { values: &wide_qkv, width: 3 * width, start, tokens };
+        let few = Tokens { values: &others, width, start: 0, tokens: 3 };
+        let wide_few = Tokens { values: &wide_others, width, start: 0, tokens: 3 };
+        for (q, k, v, wide) in [
+            (of(0), of(width), of(2 * width), (wide_of(0), wide_of(width), wide_of(2 * width))),
+            (few, of(0), of(width), (wide_few, wide_of(0), wide_of(width))),
+        ] {
+            let of_level = |cpu| Attention { cpu, heads, head_size, scale };
+            let expected = attended(&of_level(Cpu::available()[0]), wide.0, wide.1, wide.2);
+            for cpu in Cpu::available() {
+                let attention = of_level(cpu);
+                let mut y = vec![bf16::NAN; images * q.tokens * width];
+                attention.apply_bf16(q, k, v, &mut y, &Alone).unwrap();
+                let what = format!("{cpu:?}, {tokens} tokens, {heads} heads of {head_size}");
+                // Shares and results have eight digits, and values are at most 3.
+                close(&y.iter().map(|y| y.to_f32()).collect::<Vec<_>>(), &expected, 0.015, &what);
+                let mut again = vec![bf16::NAN; y.len()];
+                attention.apply_bf16(q, k, v, &mut again, &Backwards).unwrap();
                 assert_eq!(y, again, "{what}");
             }
         }

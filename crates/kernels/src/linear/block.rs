@@ -2,23 +2,25 @@
 
 use std::ops::Range;
 
-use super::{Linear, Precision, Source, Then, epilogue::Epilogue};
+use super::{
+    Linear, Precision, Source, Then,
+    epilogue::Epilogue,
+    stage::{Quantised, Stage, VALUES},
+};
 use crate::{
-    memory::{Scratch, Shared, bytes_mut, halves_mut},
-    simd::{A_STRIDE, BLOCK_STEPS, Bf16Pairs, F32Words, I8Quads, Simd, Work},
+    memory::{Scratch, Shared},
+    simd::{A_STRIDE, Bf16Pairs, F32Words, I8Quads, Simd, Work},
 };
 
-/// Rows that are staged at once, at most: see [`BLOCK_STEPS`].
+/// Rows that are staged at once, at most: see [`BLOCK_STEPS`](crate::simd::BLOCK_STEPS).
 pub(super) const ROWS: usize = 112;
-/// Values of a block of a row, at most.
-const VALUES: usize = BLOCK_STEPS * 4;
 /// Words of a tile, at most: 14 rows of 32.
 const TILE: usize = 14 * 32;
 
 /// The task.
-pub(super) struct Block<'a, T> {
+pub(super) struct Block<'a> {
     pub(super) linear: &'a Linear,
-    pub(super) source: &'a T,
+    pub(super) source: &'a dyn Source,
     /// The whole output.
     pub(super) y: &'a Shared<'a>,
     /// Of the source, at most [`ROWS`].
@@ -27,14 +29,7 @@ pub(super) struct Block<'a, T> {
     pub(super) then: Then,
 }
 
-/// How a row's bytes are to be read: `value = offset + scale * byte`.
-#[derive(Clone, Copy)]
-pub(super) struct Quantised {
-    pub(super) scale: f32,
-    pub(super) offset: f32,
-}
-
-impl<T: Source> Work for Block<'_, T> {
+impl Work for Block<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -45,7 +40,7 @@ impl<T: Source> Work for Block<'_, T> {
     }
 }
 
-impl<T: Source> Block<'_, T> {
+impl Block<'_> {
     #[inline(always)]
     fn compute<S: Simd>(&self, simd: S, scratch: &mut Scratch) {
         let Linear { geometry, precision, .. } = *self.linear;
@@ -53,20 +48,20 @@ impl<T: Source> Block<'_, T> {
         scratch.block.reserve(tiles * S::TILE_ROWS * A_STRIDE);
         scratch.words.reserve(VALUES);
         let (staged, buffer) = (scratch.block.as_mut_slice(), scratch.words.as_mut_slice());
-        let mut quantised = [Quantised { scale: 1.0, offset: 0.0 }; ROWS];
-        let dynamic = precision == Precision::Int8 && !self.source.is_bytes();
+        let mut quantised = [Quantised::NOT; ROWS];
+        let stage = Stage { linear: self.linear, source: self.source };
         let mut targets = [0; ROWS];
         let mut tile = [0.0; TILE];
         let tile = &mut tile[..S::TILE_ROWS * S::TILE_COLUMNS];
         for block in 0..geometry.blocks() {
             let steps = geometry.steps_of(block);
             for (row, quantised) in self.rows.clone().zip(&mut quantised) {
-                if dynamic && block == 0 {
+                if block == 0 {
                     // Just before it is staged, so that the row is read from memory once.
-                    *quantised = self.range(simd, row, buffer);
+                    *quantised = stage.range(simd, row, buffer);
                 }
                 let staged = &mut staged[(row - self.rows.start) * A_STRIDE..][..steps.len()];
-                self.stage(simd, row, &steps, *quantised, staged, buffer);
+                stage.words(simd, row, &steps, *quantised, staged, buffer);
             }
             let epilogue = Epilogue {
                 y: self.y,
@@ -99,76 +94,6 @@ impl<T: Source> Block<'_, T> {
                         epilogue.tile(simd, tile, &quantised[first..first + rows], &targets[..rows], columns.clone());
                     }
                 }
-            }
-        }
-    }
-
-    /// The scale and offset that bring a row's smallest value to 0 and its largest to 255.
-    #[inline(always)]
-    fn range<S: Simd>(&self, simd: S, row: usize, buffer: &mut [f32]) -> Quantised {
-        let (mut least, mut most) = (f32::INFINITY, f32::NEG_INFINITY);
-        let mut start = 0;
-        while start < self.linear.inputs {
-            let end = (start + VALUES).min(self.linear.inputs);
-            let values = self.source.read(row, start..end, buffer);
-            let chunks = values.chunks_exact(S::LANES);
-            for x in chunks.remainder() {
-                (least, most) = (least.min(*x), most.max(*x));
-            }
-            let mut mosts = simd.splat(f32::NEG_INFINITY);
-            let mut leasts = mosts;
-            for chunk in chunks {
-                let x = simd.load(chunk);
-                mosts = simd.max(mosts, x);
-                leasts = simd.max(leasts, simd.sub(simd.splat(0.0), x));
-            }
-            most = most.max(simd.largest(mosts));
-            least = least.min(-simd.largest(leasts));
-            start = end;
-        }
-        Quantised { scale: (most - least) * (1.0 / 255.0), offset: least }
-    }
-
-    /// Writes a row's part as words.
-    #[inline(always)]
-    fn stage<S: Simd>(
-        &self,
-        simd: S,
-        row: usize,
-        steps: &Range<usize>,
-        quantised: Quantised,
-        staged: &mut [f32],
-        buffer: &mut [f32],
-    ) {
-        let per_word = self.linear.precision.per_word();
-        let range = steps.start * per_word..(steps.end * per_word).min(self.linear.inputs);
-        let values = self.source.read(row, range, buffer);
-        match self.linear.precision {
-            Precision::F32 => staged.copy_from_slice(values),
-            Precision::Bf16 => {
-                let to = halves_mut(staged);
-                let whole = values.len() / S::LANES * S::LANES;
-                for (from, to) in values.chunks_exact(S::LANES).zip(to.chunks_exact_mut(S::LANES)) {
-                    simd.store_bf16(simd.load(from), to);
-                }
-                let mut last = [0; 64];
-                simd.store_bf16(simd.load_part(&values[whole..]), &mut last);
-                let rest = &mut to[whole..];
-                rest.copy_from_slice(&last[..rest.len()]);
-            }
-            Precision::Int8 => {
-                let to = bytes_mut(staged);
-                let whole = values.len() / S::LANES * S::LANES;
-                let inverse = simd.splat(if quantised.scale > 0.0 { 1.0 / quantised.scale } else { 0.0 });
-                let offset = simd.splat(quantised.offset);
-                for (from, to) in values.chunks_exact(S::LANES).zip(to.chunks_exact_mut(S::LANES)) {
-                    simd.store_u8(simd.mul(simd.sub(simd.load(from), offset), inverse), to);
-                }
-                let mut last = [0; 64];
-                simd.store_u8(simd.mul(simd.sub(simd.load_part(&values[whole..]), offset), inverse), &mut last);
-                // Bytes beyond the row meet weights of zero.
-                let rest = &mut to[whole..];
-                rest.copy_from_slice(&last[..rest.len()]);
             }
         }
     }

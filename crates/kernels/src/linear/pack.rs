@@ -23,7 +23,7 @@ impl Work for Pack<'_> {
 
     #[inline(always)]
     fn with<S: Simd>(self, _: S) -> Linear {
-        let geometry = Geometry::new::<S>(self.precision, self.inputs, self.outputs);
+        let geometry = Geometry::new::<S>(self.cpu, self.precision, self.inputs, self.outputs);
         self.pack(geometry)
     }
 }
@@ -37,7 +37,7 @@ impl Pack<'_> {
         match self.precision {
             Precision::F32 => self.place(geometry, packed, |_, x| x),
             Precision::Bf16 => {
-                self.place(geometry, halves_mut(packed), |_, x| half::bf16::from_f32(x).to_bits());
+                self.place(geometry, halves_mut(packed), |_, x| half::bf16::from_f32(x));
             }
             Precision::Int8 => {
                 scales = self.weights.chunks_exact(self.inputs).map(scale).collect();

@@ -12,6 +12,11 @@ pub(crate) trait Source: Sync {
     /// Values of a row as f32, in `buffer`, which has room for them, or where they stand already.
     fn read<'a>(&'a self, row: usize, values: Range<usize>, buffer: &'a mut [f32]) -> &'a [f32];
 
+    /// Values of a row, where they are bf16.
+    fn halves(&self, _row: usize, _values: Range<usize>) -> Option<&[bf16]> {
+        None
+    }
+
     /// The row that a row's result belongs to.
     fn target(&self, row: usize) -> usize {
         row
@@ -51,5 +56,9 @@ impl Source for Rows<'_, bf16> {
             *to = f32::from_bits(u32::from(from.to_bits()) << 16);
         }
         buffer
+    }
+
+    fn halves(&self, row: usize, values: Range<usize>) -> Option<&[bf16]> {
+        Some(&self.values[row * self.width..][values])
     }
 }

@@ -1,13 +1,14 @@
 //! AVX2 and FMA.
 
 use std::arch::x86_64::{
-    __m256, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32,
-    _mm_max_ps, _mm_max_ss, _mm_movehl_ps, _mm_prefetch, _mm_shuffle_ps, _mm256_add_epi32, _mm256_add_ps,
-    _mm256_and_ps, _mm256_and_si256, _mm256_andnot_ps, _mm256_blendv_ps, _mm256_castps_si256, _mm256_castps256_ps128,
-    _mm256_castsi256_ps, _mm256_cvtepi32_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
-    _mm256_i32gather_ps, _mm256_loadu_ps, _mm256_madd_epi16, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps,
-    _mm256_mullo_epi32, _mm256_round_ps, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32,
-    _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srai_epi16, _mm256_srli_epi16, _mm256_storeu_ps, _mm256_sub_ps,
+    __m256, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _MM_HINT_T1, _mm_add_ps, _mm_add_ss,
+    _mm_cvtss_f32, _mm_loadu_si128, _mm_max_ps, _mm_max_ss, _mm_movehl_ps, _mm_prefetch, _mm_shuffle_ps,
+    _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps, _mm256_and_si256, _mm256_andnot_ps, _mm256_blendv_ps,
+    _mm256_castps_si256, _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32,
+    _mm256_cvtps_epi32, _mm256_div_ps, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_i32gather_ps, _mm256_loadu_ps,
+    _mm256_madd_epi16, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_mullo_epi32, _mm256_or_ps, _mm256_round_ps,
+    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_slli_epi16, _mm256_slli_epi32,
+    _mm256_srai_epi16, _mm256_srli_epi16, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_sub_ps,
 };
 
 use half::bf16;
@@ -57,6 +58,12 @@ impl Simd for Avx2 {
         self.load(&all)
     }
     #[inline(always)]
+    fn load_bf16(self, from: &[bf16]) -> __m256 {
+        // SAFETY: the slice has so many, or it would panic here.
+        let halves = unsafe { _mm_loadu_si128(from[..LANES].as_ptr().cast()) };
+        op!(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(halves))))
+    }
+    #[inline(always)]
     fn load_strided(self, from: &[f32], stride: usize) -> __m256 {
         let last = (LANES - 1) * stride;
         assert!(last < from.len() && i32::try_from(last).is_ok());
@@ -78,11 +85,11 @@ impl Simd for Avx2 {
         to.copy_from_slice(&all[..to.len()]);
     }
     #[inline(always)]
-    fn store_bf16(self, x: __m256, to: &mut [u16]) {
+    fn store_bf16(self, x: __m256, to: &mut [bf16]) {
         let mut all = [0.0; LANES];
         self.store(x, &mut all);
         for (to, x) in to[..LANES].iter_mut().zip(all) {
-            *to = bf16::from_f32(x).to_bits();
+            *to = bf16::from_f32(x);
         }
     }
     #[inline(always)]
@@ -92,6 +99,13 @@ impl Simd for Avx2 {
         for (to, x) in to[..LANES].iter_mut().zip(all) {
             *to = (x.to_bits() as i32).clamp(0, 255) as u8;
         }
+    }
+    #[inline(always)]
+    fn pair(self, low: __m256, high: __m256) -> __m256 {
+        op!({
+            let low = _mm256_srli_epi32::<16>(_mm256_castps_si256(low));
+            _mm256_or_ps(_mm256_castsi256_ps(low), high)
+        })
     }
     #[inline(always)]
     fn add(self, a: __m256, b: __m256) -> __m256 {
@@ -198,6 +212,11 @@ impl Simd for Avx2 {
     fn prefetch(self, at: *const f32) {
         // SAFETY: a prefetch reads nothing that could fail.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+    #[inline(always)]
+    fn prefetch_far(self, at: *const f32) {
+        // SAFETY: a prefetch reads nothing that could fail.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
     }
     #[inline(always)]
     fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, out: &mut [f32]) {

@@ -2,17 +2,22 @@
 
 use std::arch::x86_64::{
     __m256bh, __m256i, __m512, __m512bh, __m512i, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0,
-    _mm_prefetch, _mm_storeu_si128, _mm256_storeu_si256, _mm512_abs_ps, _mm512_add_epi32, _mm512_add_ps,
-    _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmpunord_ps_mask, _mm512_cvtepi32_epi16,
-    _mm512_cvtepi32_ps, _mm512_cvtneps_pbh, _mm512_cvtps_epi32, _mm512_cvtusepi32_epi8, _mm512_dpbf16_ps,
-    _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_i32gather_ps, _mm512_loadu_ps, _mm512_madd_epi16,
-    _mm512_mask_blend_ps, _mm512_mask_mov_epi32, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_epi32,
-    _mm512_max_ps, _mm512_min_ps, _mm512_movepi32_mask, _mm512_mul_ps, _mm512_mullo_epi32, _mm512_rcp14_ps,
+    _MM_HINT_T1, _mm_prefetch, _mm_storeu_si128, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_abs_ps,
+    _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castpd_ps, _mm512_castps_pd, _mm512_castps_si512,
+    _mm512_castsi512_ps, _mm512_cmpunord_ps_mask, _mm512_cvtepi32_epi16, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32,
+    _mm512_cvtneps_pbh, _mm512_cvtps_epi32, _mm512_cvtusepi32_epi8, _mm512_dpbf16_ps, _mm512_dpbusd_epi32,
+    _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_i32gather_ps, _mm512_loadu_ps, _mm512_madd_epi16, _mm512_mask_blend_ps,
+    _mm512_mask_mov_epi32, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_epi32, _mm512_max_ps,
+    _mm512_min_ps, _mm512_movepi32_mask, _mm512_mul_ps, _mm512_mullo_epi32, _mm512_or_ps, _mm512_rcp14_ps,
     _mm512_reduce_add_ps, _mm512_reduce_max_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_epi16,
-    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_slli_epi32,
-    _mm512_srai_epi16, _mm512_srli_epi16, _mm512_srli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps, _mm512_setzero_si512,
+    _mm512_shuffle_f32x4, _mm512_slli_epi16, _mm512_slli_epi32, _mm512_srai_epi16, _mm512_srli_epi16,
+    _mm512_srli_epi32, _mm512_storeu_ps, _mm512_sub_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd,
+    _mm512_unpacklo_ps,
 };
 use std::mem::transmute;
+
+use half::bf16;
 
 use super::{Dot, Simd, Work, tile::tile};
 
@@ -73,6 +78,12 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
         unsafe { _mm512_maskz_loadu_ps(((1_u32 << from.len()) - 1) as u16, from.as_ptr()) }
     }
     #[inline(always)]
+    fn load_bf16(self, from: &[bf16]) -> __m512 {
+        // SAFETY: the slice has so many, or it would panic here.
+        let halves = unsafe { _mm256_loadu_si256(from[..LANES].as_ptr().cast()) };
+        op!(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves))))
+    }
+    #[inline(always)]
     fn load_strided(self, from: &[f32], stride: usize) -> __m512 {
         let last = (LANES - 1) * stride;
         assert!(last < from.len() && i32::try_from(last).is_ok());
@@ -95,7 +106,7 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
         unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), ((1_u32 << lanes) - 1) as u16, x) }
     }
     #[inline(always)]
-    fn store_bf16(self, x: __m512, to: &mut [u16]) {
+    fn store_bf16(self, x: __m512, to: &mut [bf16]) {
         let to = to[..LANES].as_mut_ptr();
         if BF16 {
             // SAFETY: 16 halves are 256 bits in both types, and the slice has so many, or it would have panicked above.
@@ -117,6 +128,13 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
         let whole = op!(_mm512_max_epi32(_mm512_cvtps_epi32(x), _mm512_setzero_si512()));
         // SAFETY: the slice has 16 bytes, or it would panic here.
         unsafe { _mm_storeu_si128(to[..LANES].as_mut_ptr().cast(), _mm512_cvtusepi32_epi8(whole)) }
+    }
+    #[inline(always)]
+    fn pair(self, low: __m512, high: __m512) -> __m512 {
+        op!({
+            let low = _mm512_srli_epi32::<16>(_mm512_castps_si512(low));
+            _mm512_or_ps(_mm512_castsi512_ps(low), high)
+        })
     }
     #[inline(always)]
     fn add(self, a: __m512, b: __m512) -> __m512 {
@@ -233,7 +251,75 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
     }
     #[inline(always)]
+    fn prefetch_far(self, at: *const f32) {
+        // SAFETY: a prefetch reads nothing that could fail.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
+    }
+    #[inline(always)]
     fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, out: &mut [f32]) {
         tile::<Self, D, 14, 2>(self, a, b, steps, out);
+    }
+}
+
+/// Writes 16 rows of 16 words, `from_stride` apart, as columns: word `i` of row `j` to place `j` of row `i`, `to_stride` apart.
+///
+/// # Safety
+/// The machine has AVX-512 F.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(crate) unsafe fn transpose(from: &[f32], from_stride: usize, to: &mut [f32], to_stride: usize) {
+    assert!(from.len() >= 15 * from_stride + LANES && to.len() >= 15 * to_stride + LANES);
+    let (from, to) = (from.as_ptr(), to.as_mut_ptr());
+    // SAFETY: 16 words of the row are within the slice, as just checked.
+    let row = |i: usize| unsafe { _mm512_loadu_ps(from.wrapping_add(i * from_stride)) };
+    let mut fours = [_mm512_setzero_ps(); LANES];
+    for four in 0..4 {
+        let (a, b, c, d) = (row(4 * four), row(4 * four + 1), row(4 * four + 2), row(4 * four + 3));
+        let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
+        let (above, below) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
+        let low = |x, y| _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(x), _mm512_castps_pd(y)));
+        let high = |x, y| _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(x), _mm512_castps_pd(y)));
+        // In each quarter q, word 4q + i of these four rows.
+        fours[four] = low(ab, cd);
+        fours[4 + four] = high(ab, cd);
+        fours[8 + four] = low(above, below);
+        fours[12 + four] = high(above, below);
+    }
+    for (i, fours) in fours.chunks_exact(4).enumerate() {
+        let (a, b, c, d) = (fours[0], fours[1], fours[2], fours[3]);
+        let (ab, cd) = (_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0x44>(c, d));
+        let (above, below) = (_mm512_shuffle_f32x4::<0xee>(a, b), _mm512_shuffle_f32x4::<0xee>(c, d));
+        let columns = [
+            _mm512_shuffle_f32x4::<0x88>(ab, cd),
+            _mm512_shuffle_f32x4::<0xdd>(ab, cd),
+            _mm512_shuffle_f32x4::<0x88>(above, below),
+            _mm512_shuffle_f32x4::<0xdd>(above, below),
+        ];
+        for (quarter, column) in columns.into_iter().enumerate() {
+            // SAFETY: 16 words of the row are within the slice, as checked above.
+            unsafe { _mm512_storeu_ps(to.wrapping_add((4 * quarter + i) * to_stride), column) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cpu, Level};
+
+    #[test]
+    fn rows_become_columns() {
+        if !Cpu::available().iter().any(|cpu| cpu.level() == Level::Avx512) {
+            return;
+        }
+        let from: Vec<f32> = (0..16 * 20).map(|i| i as f32).collect();
+        let mut to = vec![0.0; 16 * 17];
+        // SAFETY: the machine has AVX-512 F, as just asked.
+        unsafe { transpose(&from, 20, &mut to, 17) };
+        for i in 0..16 {
+            for j in 0..16 {
+                assert_eq!(to[i * 17 + j], from[j * 20 + i]);
+            }
+        }
     }
 }

@@ -49,6 +49,10 @@ impl Simd for Plain {
         std::array::from_fn(|i| from.get(i).copied().unwrap_or(0.0))
     }
     #[inline(always)]
+    fn load_bf16(self, from: &[bf16]) -> F {
+        std::array::from_fn(|i| from[..LANES][i].to_f32())
+    }
+    #[inline(always)]
     fn load_strided(self, from: &[f32], stride: usize) -> F {
         std::array::from_fn(|i| from[i * stride])
     }
@@ -61,9 +65,9 @@ impl Simd for Plain {
         to.copy_from_slice(&x[..to.len()]);
     }
     #[inline(always)]
-    fn store_bf16(self, x: F, to: &mut [u16]) {
+    fn store_bf16(self, x: F, to: &mut [bf16]) {
         for (to, x) in to[..LANES].iter_mut().zip(x) {
-            *to = bf16::from_f32(x).to_bits();
+            *to = bf16::from_f32(x);
         }
     }
     #[inline(always)]
@@ -71,6 +75,10 @@ impl Simd for Plain {
         for (to, x) in to[..LANES].iter_mut().zip(self.round(x)) {
             *to = x as u8;
         }
+    }
+    #[inline(always)]
+    fn pair(self, low: F, high: F) -> F {
+        zip(low, high, |low, high| f32::from_bits(low.to_bits() >> 16 | high.to_bits() & 0xffff_0000))
     }
     #[inline(always)]
     fn add(self, a: F, b: F) -> F {
@@ -161,6 +169,8 @@ impl Simd for Plain {
     }
     #[inline(always)]
     fn prefetch(self, _: *const f32) {}
+    #[inline(always)]
+    fn prefetch_far(self, _: *const f32) {}
     #[inline(always)]
     fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, out: &mut [f32]) {
         tile::<Self, D, ROWS, 1>(self, a, b, steps, out);
