@@ -14,6 +14,7 @@ mod forward;
 mod layout;
 mod linear;
 mod norm;
+mod number;
 mod pool;
 mod precision;
 mod stem;

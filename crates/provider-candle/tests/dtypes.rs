@@ -3,7 +3,7 @@
 mod support;
 
 use imbed_core::{
-    BlockingImageEmbedder, EmbedOptions, PixelBatch,
+    EmbedOptions, PixelBatch,
     options::{Dtype, Pooling},
 };
 use support::{CHECKPOINTS, Golden, describe, embed, load};

@@ -5,7 +5,7 @@ use imbed_kernels::{Activation, Alone, Attention as Kernel, Cpu, Linear, Precisi
 use imbed_vision::Rotary;
 use rayon::prelude::*;
 
-use super::{fit, threads::Threads};
+use super::{fit, number::Number, threads::Threads};
 
 /// The sizes of one attention, and how its scores are made.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,7 @@ impl Attention<'_> {
     ///
     /// `qkv` is `[images, tokens, 3 * hidden]`, whose queries and keys are turned where they stand, and `out` `[images,
     /// queries, hidden]`.
-    pub(super) fn apply(self, qkv: &mut [f32], out: &mut [f32]) -> Result<()> {
+    pub(super) fn apply<T: Number>(self, qkv: &mut [T], out: &mut [T]) -> Result<()> {
         let Self { tokens, hidden, queries, .. } = self;
         let image = tokens * 3 * hidden;
         if let Some(rotary) = self.rotary {
@@ -47,7 +47,7 @@ impl Attention<'_> {
         let asking = if queries == 1 { Tokens { width: image, tokens: 1, ..matrix(0) } } else { matrix(0) };
         let size = hidden / self.heads;
         let kernel = Kernel { cpu: self.cpu, heads: self.heads, head_size: size, scale: self.scale() };
-        kernel.apply(asking, matrix(hidden), matrix(2 * hidden), out, &Threads).map_err(fit)
+        T::attend(kernel, [asking, matrix(hidden), matrix(2 * hidden)], out, &Threads).map_err(fit)
     }
 
     fn scale(self) -> f32 {
@@ -55,20 +55,24 @@ impl Attention<'_> {
     }
 
     /// One image's queries and keys.
-    fn turn(self, rotary: &Rotary, qkv: &mut [f32]) {
+    fn turn<T: Number>(self, rotary: &Rotary, qkv: &mut [T]) {
+        let size = self.hidden / self.heads;
+        let mut turned = vec![0.0; size];
         for (token, row) in qkv.chunks_exact_mut(3 * self.hidden).enumerate() {
-            for head in row[..2 * self.hidden].chunks_exact_mut(self.hidden / self.heads) {
-                rotary.turn(token, head);
+            for head in row[..2 * self.hidden].chunks_exact_mut(size) {
+                turned.iter_mut().zip(&*head).for_each(|(to, x)| *to = x.to_f32());
+                rotary.turn(token, &mut turned);
+                head.iter_mut().zip(&turned).for_each(|(to, x)| *to = T::from_f32(*x));
             }
         }
     }
 
     /// One head of one image whose scores have something added. Keys are the weights of one product and values of another.
-    fn head(self, head: usize, more: &[f32], qkv: &[f32], out: &mut [f32]) -> Result<()> {
+    fn head<T: Number>(self, head: usize, more: &[f32], qkv: &[T], out: &mut [T]) -> Result<()> {
         let Self { tokens, hidden, queries, .. } = self;
         let size = hidden / self.heads;
         let of = |token: usize, part: usize| &qkv[(3 * token + part) * hidden + head * size..][..size];
-        let all = |part: usize, tokens: usize| (0..tokens).flat_map(move |token| of(token, part)).copied();
+        let all = |part: usize, tokens: usize| (0..tokens).flat_map(move |token| of(token, part)).map(|x| x.to_f32());
         let scale = self.scale();
         let asking: Vec<f32> = all(0, queries).map(|x| x * scale).collect();
         let mut scores = more[..queries * tokens].to_vec();
@@ -78,11 +82,11 @@ impl Attention<'_> {
         };
         product(&all(1, tokens).collect::<Vec<_>>(), size, &asking, &mut scores, Then::Add).map_err(fit)?;
         softmax(self.cpu, &mut scores, tokens).map_err(fit)?;
-        let values: Vec<f32> = (0..size).flat_map(|i| (0..tokens).map(move |token| of(token, 2)[i])).collect();
+        let values: Vec<f32> = (0..size).flat_map(|i| (0..tokens).map(move |token| of(token, 2)[i].to_f32())).collect();
         let mut answers = vec![0.0; queries * size];
         product(&values, tokens, &scores, &mut answers, Then::Activate(Activation::Identity)).map_err(fit)?;
         for (answer, out) in answers.chunks_exact(size).zip(out.chunks_exact_mut(hidden)) {
-            out[head * size..][..size].copy_from_slice(answer);
+            out[head * size..][..size].iter_mut().zip(answer).for_each(|(out, x)| *out = T::from_f32(*x));
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use half::bf16;
 use imbed_core::{Error, ErrorKind, PixelBatch, Result, options::Pooling, preprocess::Normalize};
 use imbed_kernels::{Activation, Cpu, Linear, Patches, Then};
 use imbed_vision::{
@@ -17,6 +18,7 @@ use super::{
     layout::{Block, Layout, activation},
     linear::{add, apply},
     norm::Norm,
+    number::Number,
     pool::{AttentionPool, Buffers},
     precision::Precisions,
     stem::{ConvStem, Stem},
@@ -45,7 +47,13 @@ pub(crate) struct CpuModel {
     pool: Option<AttentionPool>,
     pooled_norm: Option<Norm>,
     head: Option<Linear>,
-    workspaces: Workspaces,
+    workspaces: AnyWorkspaces,
+}
+
+/// Those of the numbers that the model keeps between its products.
+enum AnyWorkspaces {
+    F32(Workspaces<f32>),
+    Bf16(Workspaces<bf16>),
 }
 
 /// What all images of one size have in common.
@@ -95,7 +103,11 @@ impl CpuModel {
             pool: model.pool.map(|pool| layout.pool(&pool)).transpose()?,
             head: model.head.map(|head| layout.head(&head)).transpose()?,
             shape,
-            workspaces: Workspaces::default(),
+            workspaces: if precisions.narrow() {
+                AnyWorkspaces::Bf16(Workspaces::default())
+            } else {
+                AnyWorkspaces::F32(Workspaces::default())
+            },
         })
     }
 
@@ -106,14 +118,19 @@ impl CpuModel {
 
     /// Writes one vector per image of `batch`, whose images have one size, to `out`, `[images, width]`.
     pub(crate) fn forward(&self, batch: &PixelBatch, out: &mut [f32]) -> Result<()> {
+        match &self.workspaces {
+            AnyWorkspaces::F32(workspaces) => workspaces.with(|workspace| self.passes(batch, workspace, out)),
+            AnyWorkspaces::Bf16(workspaces) => workspaces.with(|workspace| self.passes(batch, workspace, out)),
+        }
+    }
+
+    fn passes<T: Number>(&self, batch: &PixelBatch, workspace: &mut Workspace<T>, out: &mut [f32]) -> Result<()> {
         let image = batch.size().ok_or_else(|| Error::new(ErrorKind::Internal, "a pass over images of many sizes"))?;
         let frame = self.frames.get(image, || Ok(self.frame(image)))?;
         let per_pass = (ROWS_PER_PASS / frame.tokens).max(1);
         let passes = out.chunks_mut(per_pass * self.shape.width());
         let pixels = batch.data().chunks(per_pass * 3 * image.0 * image.1);
-        self.workspaces.with(|workspace| {
-            passes.zip(pixels).try_for_each(|(out, pixels)| self.pass(&frame, pixels, workspace, out))
-        })
+        passes.zip(pixels).try_for_each(|(out, pixels)| self.pass(&frame, pixels, workspace, out))
     }
 
     fn frame(&self, image: (usize, usize)) -> Frame {
@@ -130,7 +147,13 @@ impl CpuModel {
     }
 
     /// The images of `pixels`.
-    fn pass(&self, frame: &Frame, pixels: &[u8], workspace: &mut Workspace, out: &mut [f32]) -> Result<()> {
+    fn pass<T: Number>(
+        &self,
+        frame: &Frame,
+        pixels: &[u8],
+        workspace: &mut Workspace<T>,
+        out: &mut [f32],
+    ) -> Result<()> {
         let (tokens, hidden) = (frame.tokens, self.shape.hidden);
         let images = out.len() / self.shape.width();
         self.embed(frame, images, pixels, workspace)?;
@@ -142,9 +165,10 @@ impl CpuModel {
             self.attend(block, frame, (images, kept), workspace)?;
             self.mlp(block, images * kept, workspace)?;
         }
-        let Workspace { stream, narrow, wide, spare } = workspace;
+        let Workspace { stream, ends, .. } = workspace;
+        let [last, wide, spare] = ends;
         let rows = images * kept * hidden;
-        let tokens_out = sized(narrow, rows);
+        let tokens_out = sized(last, rows);
         match &self.post_norm {
             Some(norm) => norm.apply(sized(stream, rows), tokens_out)?,
             None => tokens_out.copy_from_slice(&stream[..rows]),
@@ -157,7 +181,7 @@ impl CpuModel {
             let pooled = sized(stream, images * hidden);
             mean(tokens_out, tokens, self.shape.prefix..tokens, hidden, pooled);
             if let Some(norm) = &self.pooled_norm {
-                let normed = sized(narrow, images * hidden);
+                let normed = sized(wide, images * hidden);
                 norm.apply(pooled, normed)?;
                 self.finish(normed, out)
             } else {
@@ -169,14 +193,14 @@ impl CpuModel {
     }
 
     /// Pixels to the first state of the residual stream.
-    fn embed(&self, frame: &Frame, images: usize, pixels: &[u8], workspace: &mut Workspace) -> Result<()> {
+    fn embed<T>(&self, frame: &Frame, images: usize, pixels: &[u8], workspace: &mut Workspace<T>) -> Result<()> {
         let (image, hidden) = (frame.tokens * self.shape.hidden, self.shape.hidden);
-        let Workspace { stream, narrow, wide, .. } = workspace;
+        let Workspace { stream, ends: [before_norm, features, normed_features], .. } = workspace;
         let (height, width) = frame.image;
         let stream = sized(stream, images * image);
         // A norm has its result elsewhere.
         let (tokens, normed) = match &self.pre_norm {
-            Some(norm) => (sized(wide, images * image), Some((norm, stream))),
+            Some(norm) => (sized(before_norm, images * image), Some((norm, stream))),
             None => (stream, None),
         };
         tokens.par_chunks_exact_mut(image).for_each(|tokens| tokens.copy_from_slice(&frame.start));
@@ -187,19 +211,19 @@ impl CpuModel {
                 linear.apply_patches(&patches, tokens, Then::Add, &Threads).map_err(fit)?;
             }
             (stem, patch_norm) => {
-                let mut features = vec![0.0; images * (image - before)];
+                let mut features = sized(features, images * (image - before));
                 match stem {
                     Stem::Patches(linear, patch) => {
                         let patches = Patches { pixels, height, width, patch: *patch, skipped: 0 };
                         let then = Then::Activate(Activation::Identity);
-                        linear.apply_patches(&patches, &mut features, then, &Threads).map_err(fit)?;
+                        linear.apply_patches(&patches, features, then, &Threads).map_err(fit)?;
                     }
-                    Stem::Convolutions(stem) => stem.apply(pixels, &mut features)?,
+                    Stem::Convolutions(stem) => stem.apply(pixels, features)?,
                 }
                 if let Some(norm) = patch_norm {
-                    let normed = sized(narrow, features.len());
-                    norm.apply(&features, normed)?;
-                    features.copy_from_slice(normed);
+                    let normed = sized(normed_features, features.len());
+                    norm.apply(features, normed)?;
+                    features = normed;
                 }
                 let images = tokens.par_chunks_exact_mut(image).zip(features.par_chunks_exact(image - before));
                 images.for_each(|(tokens, features)| add(&mut tokens[before..], features));
@@ -212,12 +236,12 @@ impl CpuModel {
     }
 
     /// `x += out(attention(norm1(x)))` for the first `kept` tokens of each image, which are all that stays in the stream.
-    fn attend(
+    fn attend<T: Number>(
         &self,
         block: &Block,
         frame: &Frame,
         (images, kept): (usize, usize),
-        workspace: &mut Workspace,
+        workspace: &mut Workspace<T>,
     ) -> Result<()> {
         let (tokens, hidden) = (frame.tokens, self.shape.hidden);
         let stream = sized(&mut workspace.stream, images * tokens * hidden);
@@ -246,9 +270,9 @@ impl CpuModel {
     }
 
     /// `x += mlp(norm2(x))` for the first `rows` of the stream.
-    fn mlp(&self, block: &Block, rows: usize, workspace: &mut Workspace) -> Result<()> {
+    fn mlp<T: Number>(&self, block: &Block, rows: usize, workspace: &mut Workspace<T>) -> Result<()> {
         let hidden = self.shape.hidden;
-        let Workspace { stream, narrow, wide, spare } = workspace;
+        let Workspace { stream, narrow, wide, spare, .. } = workspace;
         let (stream, narrow) = (sized(stream, rows * hidden), sized(narrow, rows * hidden));
         block.norm2.apply(stream, narrow)?;
         block.mlp.add(narrow, wide, spare, stream)

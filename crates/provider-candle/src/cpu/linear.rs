@@ -1,10 +1,10 @@
 //! The MLP, made of two products, or, gated, of three.
 
 use imbed_core::Result;
-use imbed_kernels::{Activation, Linear, Then};
+use imbed_kernels::{Activation, Linear, Then, Value};
 use rayon::prelude::*;
 
-use super::{fit, threads::Threads, workspace::sized};
+use super::{fit, number::Number, threads::Threads, workspace::sized};
 
 /// Numbers per task of the gate: enough to be worth handing to a thread.
 const TASK: usize = 1 << 15;
@@ -19,7 +19,13 @@ pub(super) struct Mlp {
 
 impl Mlp {
     /// Adds the MLP of the rows `x` to `out`. The buffers grow if they must.
-    pub(super) fn add(&self, x: &[f32], buffer: &mut Vec<f32>, spare: &mut Vec<f32>, out: &mut [f32]) -> Result<()> {
+    pub(super) fn add<T: Number>(
+        &self,
+        x: &[T],
+        buffer: &mut Vec<T>,
+        spare: &mut Vec<T>,
+        out: &mut [f32],
+    ) -> Result<()> {
         let middle = x.len() / self.fc1.inputs() * self.fc1.outputs();
         let wide = sized(buffer, middle);
         apply(&self.fc1, x, wide, Then::Activate(self.activation))?;
@@ -27,7 +33,7 @@ impl Mlp {
             let factors = sized(spare, middle);
             apply(up, x, factors, Then::Activate(Activation::Identity))?;
             wide.par_chunks_mut(TASK).zip(factors.par_chunks(TASK)).for_each(|(wide, factors)| {
-                wide.iter_mut().zip(factors).for_each(|(x, factor)| *x *= factor);
+                wide.iter_mut().zip(factors).for_each(|(x, factor)| *x = T::from_f32(x.to_f32() * factor.to_f32()));
             });
         }
         apply(&self.fc2, wide, out, Then::Add)
@@ -35,8 +41,8 @@ impl Mlp {
 }
 
 /// The product of rows, on all threads.
-pub(super) fn apply(linear: &Linear, x: &[f32], out: &mut [f32], then: Then) -> Result<()> {
-    linear.apply(x, out, then, &Threads).map_err(fit)
+pub(super) fn apply<X: Value, Y: Value>(linear: &Linear, x: &[X], out: &mut [Y], then: Then) -> Result<()> {
+    linear.apply_mixed(x, out, then, &Threads).map_err(fit)
 }
 
 /// `to += from`, as far as both reach.

@@ -1,11 +1,11 @@
 //! Norms over rows.
 
 use imbed_core::Result;
-use imbed_kernels::{Cpu, layer_norm, rms_norm};
+use imbed_kernels::{Cpu, layer_norm_mixed, rms_norm_mixed};
 use imbed_vision::architecture::NormKind;
 use rayon::prelude::*;
 
-use super::fit;
+use super::{fit, number::Number};
 
 /// Rows per task.
 const TASK: usize = 32;
@@ -23,15 +23,15 @@ pub(super) struct Norm {
 
 impl Norm {
     /// Writes the norm of each row of `x` to `out`, which is as long.
-    pub(super) fn apply(&self, x: &[f32], out: &mut [f32]) -> Result<()> {
+    pub(super) fn apply<T: Number>(&self, x: &[f32], out: &mut [T]) -> Result<()> {
         let task = TASK * self.weight.len();
         x.par_chunks(task).zip(out.par_chunks_mut(task)).try_for_each(|(x, out)| self.rows(x, out))
     }
 
-    fn rows(&self, x: &[f32], out: &mut [f32]) -> Result<()> {
+    fn rows<T: Number>(&self, x: &[f32], out: &mut [T]) -> Result<()> {
         match self.kind {
-            NormKind::Layer => layer_norm(self.cpu, x, &self.weight, &self.bias, self.eps, out),
-            NormKind::Rms => rms_norm(self.cpu, x, &self.weight, self.eps, out),
+            NormKind::Layer => layer_norm_mixed(self.cpu, x, &self.weight, &self.bias, self.eps, out),
+            NormKind::Rms => rms_norm_mixed(self.cpu, x, &self.weight, self.eps, out),
         }
         .map_err(fit)
     }

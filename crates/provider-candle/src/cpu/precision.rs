@@ -30,4 +30,9 @@ impl Precisions {
         };
         Some(Self { stem, block, end: Precision::F32 })
     }
+
+    /// Whether what the products of a block hand on is bf16, rather than f32.
+    pub(super) fn narrow(self) -> bool {
+        self.block != Precision::F32
+    }
 }
