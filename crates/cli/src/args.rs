@@ -226,7 +226,8 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_name = "PIXELS")]
     pub(crate) image_size: Option<String>,
 
-    /// The number type of the arithmetic: f32, bf16, f16 [default: the provider's for the device]
+    /// The number type of the arithmetic: f32, bf16, f16, int8, or auto: the fastest on this processor whose
+    /// vectors stay close to f32's [default: the provider's for the device, f32 on a processor]
     #[arg(long)]
     pub(crate) dtype: Option<String>,
 
