@@ -62,6 +62,11 @@ pub(crate) trait Simd: Copy + Sync {
     fn abs(self, x: Self::F) -> Self::F;
     /// `1 / x` to two units in the last place, for finite x of at least 1.
     fn reciprocal(self, x: Self::F) -> Self::F;
+    /// `1 / x` to a relative 1e-4, for finite x of at least 1.
+    #[inline(always)]
+    fn reciprocal_coarse(self, x: Self::F) -> Self::F {
+        self.reciprocal(x)
+    }
     /// `x` times two to the power of `n`, whole and between -126 and 127.
     fn scale(self, x: Self::F, n: Self::F) -> Self::F;
     /// `a` where `x` is negative, else `b`.

@@ -181,7 +181,14 @@ fn results_in_bf16_are_rounded_once() {
                 linear.apply_mixed(&case.x, &mut y, case.then, &Threads(2)).unwrap();
                 let expected = rounded(&case.run(cpu, precision, &Alone));
                 let y: Vec<f32> = y.iter().map(|y| y.to_f32()).collect();
-                assert_eq!(y, expected, "{cpu:?} {precision:?}");
+                if matches!(case.then, Then::Add | Then::Activate(Activation::Identity)) {
+                    assert_eq!(y, expected, "{cpu:?} {precision:?}");
+                }
+                for (y, expected) in y.iter().zip(&expected) {
+                    // A digit of bf16, and what functions may be off where nobody would see it.
+                    let bound = expected.abs() / 128.0 + 5e-5;
+                    assert!((y - expected).abs() <= bound, "{cpu:?} {precision:?} {:?}: {y}, {expected}", case.then);
+                }
             }
         }
     }
@@ -273,8 +280,10 @@ fn nan_stays_in_its_row() {
                 x[7] = f32::NAN;
                 let mut y = [0.0; 120];
                 linear.apply(&x, &mut y, Then::Activate(activation), &Alone).unwrap();
-                for (i, y) in y.iter().enumerate() {
-                    assert_eq!(y.is_nan(), i / 40 == 1, "{cpu:?} {precision:?} {activation:?} {i}");
+                let mut narrow = [bf16::ZERO; 120];
+                linear.apply_mixed(&x, &mut narrow, Then::Activate(activation), &Alone).unwrap();
+                for (i, y) in y.into_iter().chain(narrow.map(bf16::to_f32)).enumerate() {
+                    assert_eq!(y.is_nan(), i % 120 / 40 == 1, "{cpu:?} {precision:?} {activation:?} {i}");
                 }
             }
         }
@@ -283,13 +292,22 @@ fn nan_stays_in_its_row() {
 
 #[test]
 fn activations_end_where_they_should() {
-    for cpu in Cpu::available() {
-        let linear = Linear::pack(cpu, Precision::F32, &[1.0; 33], 1, None).unwrap();
+    let all = |cpu| [Precision::F32, Precision::Bf16].map(|precision| (cpu, precision));
+    for (cpu, precision) in Cpu::available().into_iter().flat_map(all) {
+        let linear = Linear::pack(cpu, precision, &[1.0; 33], 1, None).unwrap();
         for activation in ACTIVATIONS {
-            for x in [-1e9_f32, -120.0, -20.0, -0.0, 0.0, 20.0, 120.0, 1e9] {
+            // In the digits of bf16.
+            for x in [-1e9_f32, -120.0, -20.0, -0.0, 0.0, 20.0, 120.0, 1e9].map(|x| bf16::from_f32(x).to_f32()) {
                 let mut y = [0.0; 33];
                 linear.apply(&[x], &mut y, Then::Activate(activation), &Alone).unwrap();
                 let expected = if x > 0.0 || activation == Activation::Identity { x } else { 0.0 };
+                let mut narrow = [bf16::ZERO; 33];
+                linear.apply_mixed(&[x], &mut narrow, Then::Activate(activation), &Alone).unwrap();
+                let narrow = narrow.map(bf16::to_f32);
+                assert!(
+                    (narrow[0] - y[0]).abs() <= y[0].abs() / 128.0 + 5e-5,
+                    "{cpu:?} {activation:?} {x}: {narrow:?}"
+                );
                 for y in y {
                     // SiLU of -20 is -4e-8.
                     assert!((y - expected).abs() <= 1e-7 * expected.abs() + 5e-8, "{cpu:?} {activation:?} {x}: {y}");

@@ -177,6 +177,10 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
         })
     }
     #[inline(always)]
+    fn reciprocal_coarse(self, x: __m512) -> __m512 {
+        op!(_mm512_rcp14_ps(x))
+    }
+    #[inline(always)]
     fn scale(self, x: __m512, n: __m512) -> __m512 {
         op!(_mm512_scalef_ps(x, n))
     }
