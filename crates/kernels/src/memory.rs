@@ -16,7 +16,9 @@ pub(crate) struct Words(Vec<Line>);
 impl Words {
     /// So many words of zero bits.
     pub(crate) fn zeroed(words: usize) -> Self {
-        Self(vec![Line([0.0; 16]); words.div_ceil(16)])
+        let lines = Box::new_zeroed_slice(words.div_ceil(16));
+        // SAFETY: zero bits are an f32. Asked for zeros, the system makes pages when they are first written, by whichever thread.
+        Self(unsafe { lines.assume_init() }.into_vec())
     }
 
     /// At least so many words from now on; what they hold is not said.

@@ -212,7 +212,8 @@ fn as_signed_bytes(rows: &[f32], width: usize) -> Vec<f32> {
     rows.chunks(width)
         .flat_map(|row| {
             let step = row.iter().fold(0.0_f32, |most, x| most.max(x.abs())) / 127.0;
-            row.iter().map(move |x| (x / step).round_ties_even() * step)
+            let inverse = if step > 0.0 { 1.0 / step } else { 0.0 };
+            row.iter().map(move |x| (x * inverse).round_ties_even() * step)
         })
         .collect()
 }
@@ -259,7 +260,8 @@ fn bits_depend_neither_on_threads_nor_on_other_rows() {
                 let alone = case.run(cpu, precision, &Alone);
                 assert!(alone == case.run(cpu, precision, &Threads(3)), "{cpu:?} {precision:?}");
                 let row = random.usize(..case.rows);
-                let linear = Linear::pack(cpu, precision, &case.weights, case.inputs, Some(&case.bias)).unwrap();
+                let bias = Some(&*case.bias);
+                let linear = Linear::pack_on(cpu, precision, &case.weights, case.inputs, bias, &Threads(2)).unwrap();
                 let (ins, outs) =
                     (row * case.inputs..(row + 1) * case.inputs, row * case.outputs..(row + 1) * case.outputs);
                 let mut y = case.before[outs.clone()].to_vec();
