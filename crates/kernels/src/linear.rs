@@ -14,7 +14,7 @@ use std::ops::Range;
 use half::bf16;
 
 use crate::{
-    Activation, Cpu, Error, Level, Patches, Pool,
+    Activation, Alone, Cpu, Error, Level, Patches, Pool,
     error::{check, check_length},
     memory::{Shared, Words},
     pool::run_once,
@@ -142,6 +142,18 @@ impl Linear {
         inputs: usize,
         bias: Option<&[f32]>,
     ) -> Result<Self, Error> {
+        Self::pack_on(cpu, precision, weights, inputs, bias, &Alone)
+    }
+
+    /// As [`pack`](Self::pack), shared out: a pool's threads read the weights, which may be a file that is mapped.
+    pub fn pack_on(
+        cpu: Cpu,
+        precision: Precision,
+        weights: &[f32],
+        inputs: usize,
+        bias: Option<&[f32]>,
+        pool: &dyn Pool,
+    ) -> Result<Self, Error> {
         check(inputs > 0 && !weights.is_empty(), "a layer has inputs and outputs")?;
         check(weights.len().is_multiple_of(inputs), "weights are whole rows of inputs")?;
         // More would not fit the whole numbers that products of bytes are summed in.
@@ -150,7 +162,7 @@ impl Linear {
         if let Some(bias) = bias {
             check_length("bias", outputs, bias.len())?;
         }
-        Ok(run(cpu, pack::Pack { cpu, precision, weights, inputs, outputs, bias: bias.unwrap_or_default() }))
+        Ok(pack::Pack { cpu, precision, weights, inputs, outputs, bias: bias.unwrap_or_default() }.run(pool))
     }
 
     /// Values in a row that comes in.

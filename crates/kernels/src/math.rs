@@ -18,7 +18,7 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::F) -> S::F {
     simd.scale(sum, n)
 }
 
-/// `2ˣ` for x of at most 0, to a relative 2e-4: more than bf16 can say. Less than -126 is as -126.
+/// `2ˣ` for x of at most 126, to a relative 2e-4: more than bf16 can say. Less than -126 is as -126.
 #[inline(always)]
 pub(crate) fn exp2_coarse<S: Simd>(simd: S, x: S::F) -> S::F {
     let x = simd.max(simd.splat(-126.0), x);
@@ -30,6 +30,14 @@ pub(crate) fn exp2_coarse<S: Simd>(simd: S, x: S::F) -> S::F {
         sum = simd.mul_add(sum, r, simd.splat(factor));
     }
     simd.scale(sum, n)
+}
+
+/// `1 / (1 + 2⁻ˣ)`, to a relative 3e-4 above -126.
+#[inline(always)]
+pub(crate) fn sigmoid2_coarse<S: Simd>(simd: S, x: S::F) -> S::F {
+    // Up to 126, the reciprocal is a normal number.
+    let x = simd.min(simd.splat(126.0), simd.sub(simd.splat(0.0), x));
+    simd.reciprocal_coarse(simd.add(simd.splat(1.0), exp2_coarse(simd, x)))
 }
 
 /// `1 / (1 + e⁻ˣ)`.

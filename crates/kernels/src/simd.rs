@@ -62,6 +62,11 @@ pub(crate) trait Simd: Copy + Sync {
     fn abs(self, x: Self::F) -> Self::F;
     /// `1 / x` to two units in the last place, for finite x of at least 1.
     fn reciprocal(self, x: Self::F) -> Self::F;
+    /// `1 / x` to a relative 1e-4, for finite x of at least 1.
+    #[inline(always)]
+    fn reciprocal_coarse(self, x: Self::F) -> Self::F {
+        self.reciprocal(x)
+    }
     /// `x` times two to the power of `n`, whole and between -126 and 127.
     fn scale(self, x: Self::F, n: Self::F) -> Self::F;
     /// `a` where `x` is negative, else `b`.
@@ -77,6 +82,17 @@ pub(crate) trait Simd: Copy + Sync {
     fn dot_bf16(self, acc: Self::F, a: Self::F, b: Self::F) -> Self::F;
     /// `acc`, bits of whole numbers, plus the products of four unsigned bytes of `a` and signed ones of `b` in each lane.
     fn dot_i8(self, acc: Self::F, a: Self::F, b: Self::F) -> Self::F;
+
+    /// Writes as many rows of as many words as there are lanes, `from_stride` apart, as columns: word `i` of row `j` to place `j`
+    /// of row `i`, `to_stride` apart.
+    #[inline(always)]
+    fn transpose(self, from: &[f32], from_stride: usize, to: &mut [f32], to_stride: usize) {
+        for (j, row) in from.chunks(from_stride).enumerate().take(Self::LANES) {
+            for (i, x) in row[..Self::LANES].iter().enumerate() {
+                to[i * to_stride + j] = *x;
+            }
+        }
+    }
 
     /// A vector at an address.
     ///
@@ -138,9 +154,6 @@ pub(crate) fn run<W: Work>(cpu: Cpu, work: W) -> W::Output {
     let _ = cpu;
     work.with(plain::Plain)
 }
-
-#[cfg(target_arch = "x86_64")]
-pub(crate) use avx512::transpose;
 
 /// Does work that takes tiles of AMX, where the level has them. Whether it has.
 #[cfg(target_arch = "x86_64")]

@@ -62,6 +62,9 @@ impl sealed::Element for bf16 {
 
 /// What vectors are read from and written to.
 pub(crate) trait Lanes: Copy + Send + Sync {
+    /// Whether what is stored has so few digits that functions need no more.
+    const COARSE: bool;
+
     /// As many as lanes, or fewer and zeros.
     fn load<S: Simd>(simd: S, from: &[Self]) -> S::F;
     /// Into as many as lanes, or fewer; bf16 to the nearest.
@@ -69,6 +72,8 @@ pub(crate) trait Lanes: Copy + Send + Sync {
 }
 
 impl Lanes for f32 {
+    const COARSE: bool = false;
+
     #[inline(always)]
     fn load<S: Simd>(simd: S, from: &[Self]) -> S::F {
         load_up_to(simd, from)
@@ -81,6 +86,8 @@ impl Lanes for f32 {
 }
 
 impl Lanes for bf16 {
+    const COARSE: bool = true;
+
     #[inline(always)]
     fn load<S: Simd>(simd: S, from: &[Self]) -> S::F {
         if from.len() == S::LANES {

@@ -190,7 +190,14 @@ fn results_in_bf16_are_rounded_once() {
                 linear.apply_mixed(&case.x, &mut y, case.then, &Threads(2)).unwrap();
                 let expected = rounded(&case.run(cpu, precision, &Alone));
                 let y: Vec<f32> = y.iter().map(|y| y.to_f32()).collect();
-                assert_eq!(y, expected, "{cpu:?} {precision:?}");
+                if matches!(case.then, Then::Add | Then::Activate(Activation::Identity)) {
+                    assert_eq!(y, expected, "{cpu:?} {precision:?}");
+                }
+                for (y, expected) in y.iter().zip(&expected) {
+                    // A digit of bf16, and what functions may be off where nobody would see it.
+                    let bound = expected.abs() / 128.0 + 5e-5;
+                    assert!((y - expected).abs() <= bound, "{cpu:?} {precision:?} {:?}: {y}, {expected}", case.then);
+                }
             }
         }
     }
@@ -214,7 +221,8 @@ fn as_signed_bytes(rows: &[f32], width: usize) -> Vec<f32> {
     rows.chunks(width)
         .flat_map(|row| {
             let step = row.iter().fold(0.0_f32, |most, x| most.max(x.abs())) / 127.0;
-            row.iter().map(move |x| (x / step).round_ties_even() * step)
+            let inverse = if step > 0.0 { 1.0 / step } else { 0.0 };
+            row.iter().map(move |x| (x * inverse).round_ties_even() * step)
         })
         .collect()
 }
@@ -261,7 +269,8 @@ fn bits_depend_neither_on_threads_nor_on_other_rows() {
                 let alone = case.run(cpu, precision, &Alone);
                 assert!(alone == case.run(cpu, precision, &Threads(3)), "{cpu:?} {precision:?}");
                 let row = random.usize(..case.rows);
-                let linear = Linear::pack(cpu, precision, &case.weights, case.inputs, Some(&case.bias)).unwrap();
+                let bias = Some(&*case.bias);
+                let linear = Linear::pack_on(cpu, precision, &case.weights, case.inputs, bias, &Threads(2)).unwrap();
                 let (ins, outs) =
                     (row * case.inputs..(row + 1) * case.inputs, row * case.outputs..(row + 1) * case.outputs);
                 let mut y = case.before[outs.clone()].to_vec();
@@ -282,8 +291,10 @@ fn nan_stays_in_its_row() {
                 x[7] = f32::NAN;
                 let mut y = [0.0; 120];
                 linear.apply(&x, &mut y, Then::Activate(activation), &Alone).unwrap();
-                for (i, y) in y.iter().enumerate() {
-                    assert_eq!(y.is_nan(), i / 40 == 1, "{cpu:?} {precision:?} {activation:?} {i}");
+                let mut narrow = [bf16::ZERO; 120];
+                linear.apply_mixed(&x, &mut narrow, Then::Activate(activation), &Alone).unwrap();
+                for (i, y) in y.into_iter().chain(narrow.map(bf16::to_f32)).enumerate() {
+                    assert_eq!(y.is_nan(), i % 120 / 40 == 1, "{cpu:?} {precision:?} {activation:?} {i}");
                 }
             }
         }
@@ -292,10 +303,12 @@ fn nan_stays_in_its_row() {
 
 #[test]
 fn activations_end_where_they_should() {
-    for cpu in Cpu::available() {
-        let linear = Linear::pack(cpu, Precision::F32, &[1.0; 33], 1, None).unwrap();
+    let all = |cpu| [Precision::F32, Precision::Bf16].map(|precision| (cpu, precision));
+    for (cpu, precision) in Cpu::available().into_iter().flat_map(all) {
+        let linear = Linear::pack(cpu, precision, &[1.0; 33], 1, None).unwrap();
         for activation in ACTIVATIONS {
-            for x in [-1e9_f32, -120.0, -20.0, -0.0, 0.0, 20.0, 120.0, 1e9] {
+            // In the digits of bf16.
+            for x in [-1e9_f32, -120.0, -20.0, -0.0, 0.0, 20.0, 120.0, 1e9].map(|x| bf16::from_f32(x).to_f32()) {
                 let mut y = [0.0; 33];
                 linear.apply(&[x], &mut y, Then::Activate(activation), &Alone).unwrap();
                 let expected = match activation {
@@ -303,6 +316,13 @@ fn activations_end_where_they_should() {
                     Activation::Tanh => x.tanh(),
                     _ => x.max(0.0),
                 };
+                let mut narrow = [bf16::ZERO; 33];
+                linear.apply_mixed(&[x], &mut narrow, Then::Activate(activation), &Alone).unwrap();
+                let narrow = narrow.map(bf16::to_f32);
+                assert!(
+                    (narrow[0] - y[0]).abs() <= y[0].abs() / 128.0 + 5e-5,
+                    "{cpu:?} {activation:?} {x}: {narrow:?}"
+                );
                 for y in y {
                     // SiLU of -20 is -4e-8.
                     assert!((y - expected).abs() <= 1e-7 * expected.abs() + 5e-8, "{cpu:?} {activation:?} {x}: {y}");

@@ -11,7 +11,7 @@ use crate::{
     amx::{Left, SIDE, STEPS, SUMS, Tiles},
     math::exp2_coarse,
     memory::{Scratch, Shared, halves_mut},
-    simd::{Simd, Work, transpose},
+    simd::{Simd, Work},
     softmax::largest,
     value::Lanes as _,
 };
@@ -152,8 +152,7 @@ impl TileHead<'_> {
                 }
                 for half in 0..2 {
                     let from = &rows[half * SIDE * STEPS..];
-                    // SAFETY: the work is run where there is AMX, which is above AVX-512.
-                    unsafe { transpose(from, STEPS, &mut packed[part * SQUARE + half * SIDE..], SQUARE) };
+                    simd.transpose(from, STEPS, &mut packed[part * SQUARE + half * SIDE..], SQUARE);
                 }
             }
         }

@@ -58,7 +58,7 @@ impl<Y: Lanes> Epilogue<'_, Y> {
                 sum = simd.mul_add(simd.splat(quantised.offset), columns.sums, sum);
             }
             if let Then::Activate(activation) = self.then {
-                sum = activation.of(simd, sum);
+                sum = if Y::COARSE { activation.of_coarse(simd, sum) } else { activation.of(simd, sum) };
             }
         }
         Y::store(simd, sum, y);

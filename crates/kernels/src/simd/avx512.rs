@@ -177,6 +177,10 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
         })
     }
     #[inline(always)]
+    fn reciprocal_coarse(self, x: __m512) -> __m512 {
+        op!(_mm512_rcp14_ps(x))
+    }
+    #[inline(always)]
     fn scale(self, x: __m512, n: __m512) -> __m512 {
         op!(_mm512_scalef_ps(x, n))
     }
@@ -256,18 +260,23 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
         unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
     }
     #[inline(always)]
+    fn transpose(self, from: &[f32], from_stride: usize, to: &mut [f32], to_stride: usize) {
+        // SAFETY: a value of the type exists only where the instructions do.
+        unsafe { transpose(from, from_stride, to, to_stride) }
+    }
+    #[inline(always)]
     fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, out: &mut [f32]) {
         tile::<Self, D, 14, 2>(self, a, b, steps, out);
     }
 }
 
-/// Writes 16 rows of 16 words, `from_stride` apart, as columns: word `i` of row `j` to place `j` of row `i`, `to_stride` apart.
+/// See [`Simd::transpose`].
 ///
 /// # Safety
 /// The machine has AVX-512 F.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(crate) unsafe fn transpose(from: &[f32], from_stride: usize, to: &mut [f32], to_stride: usize) {
+unsafe fn transpose(from: &[f32], from_stride: usize, to: &mut [f32], to_stride: usize) {
     assert!(from.len() >= 15 * from_stride + LANES && to.len() >= 15 * to_stride + LANES);
     let (from, to) = (from.as_ptr(), to.as_mut_ptr());
     // SAFETY: 16 words of the row are within the slice, as just checked.
