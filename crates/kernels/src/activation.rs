@@ -58,7 +58,7 @@ impl Activation {
     pub(crate) fn of_coarse<S: Simd>(self, simd: S, x: S::F) -> S::F {
         const LOG2_E: f32 = std::f32::consts::LOG2_E;
         let steepness = match self {
-            Self::Identity => return x,
+            Self::Identity | Self::Relu | Self::Tanh => return self.of(simd, x),
             Self::QuickGelu => simd.splat(1.702 * LOG2_E),
             Self::Silu => simd.splat(LOG2_E),
             Self::GeluTanh => simd.mul_add(
