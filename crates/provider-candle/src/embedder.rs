@@ -1,10 +1,7 @@
 //! A loaded model.
 
 use candle_core::DType;
-use imbed_core::{
-    BlockingImageEmbedder, Device, Error, ErrorKind, ImageBatch, PixelBatch, Result, options::Dtype,
-    preprocess::Normalize,
-};
+use imbed_core::{BlockingImageEmbedder, Device, Error, ErrorKind, ImageBatch, PixelBatch, Result, options::Dtype};
 use imbed_kernels::Cpu;
 use imbed_vision::{
     Architecture, CheckpointDescription,
@@ -32,8 +29,8 @@ pub(crate) struct CandleEmbedder {
 enum Runner {
     /// On the processor.
     Cpu(Box<CpuModel>),
-    /// With candle's operations, and the arithmetic that pixels need first.
-    Tensors(Box<TensorModel>, Normalize),
+    /// With candle's operations.
+    Tensors(Box<TensorModel>),
 }
 
 impl CandleEmbedder {
@@ -73,22 +70,21 @@ impl CandleEmbedder {
         };
         let model = described.load()?;
         let shape = model.architecture.clone();
-        let model = with_tensors(model).and_then(|model| TensorModel::new(model, candle, number));
+        let normalize = described.normalize()?;
+        let model = with_tensors(model).and_then(|model| TensorModel::new(model, &normalize, candle, number));
         let model = Box::new(model.map_err(device::failed)?);
-        Ok(Self { runner: Runner::Tensors(model, described.normalize()?), device, dtype, shape })
+        Ok(Self { runner: Runner::Tensors(model), device, dtype, shape })
     }
 
     /// One vector per image of `pixels`, which have this size.
     fn run(&self, pixels: &PixelBatch, size: (usize, usize), out: &mut [f32]) -> Result<()> {
         match &self.runner {
-            Runner::Cpu(model) => model.forward(pixels, out)?,
-            Runner::Tensors(model, normalize) => {
-                let mut normalised = vec![0.0; pixels.data().len()];
-                normalize.apply(pixels, &mut normalised);
-                out.copy_from_slice(&model.forward(normalised, pixels.len(), size)?);
+            Runner::Cpu(model) => model.forward(pixels, out),
+            Runner::Tensors(model) => {
+                out.copy_from_slice(&model.forward(pixels.data(), size)?);
+                Ok(())
             }
         }
-        Ok(())
     }
 }
 

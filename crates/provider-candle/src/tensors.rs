@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::ops::{layer_norm, rms_norm, softmax_last_dim};
-use imbed_core::options::Pooling;
+use imbed_core::{options::Pooling, preprocess::Normalize};
 use imbed_vision::{
     Activation, Architecture, PerSize, Rotary, VisionTransformer,
     architecture::{MlpKind, NormKind, PositionShape, StemShape},
@@ -20,6 +20,8 @@ use crate::device;
 pub(crate) struct TensorModel {
     model: VisionTransformer<Tensor>,
     frames: PerSize<Frame>,
+    /// Of each channel, `[1, 3, 1, 1]`: the factor on its bytes, and what is taken away then.
+    normalize: (Tensor, Tensor),
     device: Device,
     dtype: DType,
 }
@@ -34,27 +36,38 @@ struct Frame {
 }
 
 impl TensorModel {
-    /// Moves the weights to `device` as `dtype`.
-    pub(crate) fn new(model: VisionTransformer<Tensor>, device: &Device, dtype: DType) -> Result<Self> {
+    /// Moves the weights to `device` as `dtype`, for bytes that are normalised as `normalize` says.
+    pub(crate) fn new(
+        model: VisionTransformer<Tensor>,
+        normalize: &Normalize,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Self> {
+        let channels = |number: &dyn Fn(usize) -> f64| {
+            Tensor::new([0, 1, 2].map(|channel| number(channel) as f32).as_slice(), device)?.reshape((1, 3, 1, 1))
+        };
+        let normalize = (
+            channels(&|channel| normalize.scale / normalize.std[channel])?,
+            channels(&|channel| normalize.mean[channel] / normalize.std[channel])?,
+        );
         let model = model.try_map(|tensor| tensor.to_device(device)?.to_dtype(dtype)?.contiguous())?;
-        Ok(Self { model, frames: PerSize::default(), device: device.clone(), dtype })
+        Ok(Self { model, frames: PerSize::default(), normalize, device: device.clone(), dtype })
     }
 
-    /// The vectors, `[images * width]`, of normalised `pixels`, `[images, 3, height, width]`.
-    pub(crate) fn forward(
-        &self,
-        pixels: Vec<f32>,
-        images: usize,
-        image: (usize, usize),
-    ) -> imbed_core::Result<Vec<f32>> {
+    /// The vectors, `[images * width]`, of `pixels`, `[images, height, width, 3]`, which have the size `image`.
+    pub(crate) fn forward(&self, pixels: &[u8], image: (usize, usize)) -> imbed_core::Result<Vec<f32>> {
         let frame = self.frames.get(image, || self.frame(image).map_err(device::failed))?;
-        self.run(pixels, images, image, &frame).map_err(device::failed)
+        self.run(pixels, image, &frame).map_err(device::failed)
     }
 
-    fn run(&self, pixels: Vec<f32>, images: usize, image: (usize, usize), frame: &Arc<Frame>) -> Result<Vec<f32>> {
+    fn run(&self, pixels: &[u8], image: (usize, usize), frame: &Arc<Frame>) -> Result<Vec<f32>> {
         let shape = &self.model.architecture;
-        let pixels = Tensor::from_vec(pixels, (images, 3, image.0, image.1), &Device::Cpu)?;
-        let pixels = pixels.to_device(&self.device)?.to_dtype(self.dtype)?;
+        let images = pixels.len() / (3 * image.0 * image.1);
+        // Bytes move to the device, a quarter of what normalised pixels take.
+        let pixels = Tensor::from_slice(pixels, (images, image.0, image.1, 3), &self.device)?;
+        let (factor, shift) = &self.normalize;
+        let pixels = pixels.permute((0, 3, 1, 2))?.contiguous()?.to_dtype(DType::F32)?;
+        let pixels = pixels.broadcast_mul(factor)?.broadcast_sub(shift)?.to_dtype(self.dtype)?;
         let mut x = self.stem(&pixels, shape.grid(image))?;
         if let Some(norm) = &self.model.patch_norm {
             x = normed(&x, norm, shape)?;
@@ -242,7 +255,6 @@ mod tests {
     use imbed_core::{
         EmbedOptions, PixelBatch,
         options::{Dtype, Pooling},
-        preprocess::Normalize,
     };
     use imbed_kernels::Cpu;
     use imbed_vision::{CheckpointDescription, architecture::ImageShape, source::BUILTIN};
@@ -271,10 +283,8 @@ mod tests {
         let ImageShape::Fixed(height, width) = shape.image else { panic!("images of any size") };
         let data = (0..5 * height * width * 3).map(|i: usize| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         let pixels = PixelBatch::from_vec(data, height, width).unwrap();
-        let mut normalised = vec![0.0; pixels.data().len()];
-        NORMALIZE.apply(&pixels, &mut normalised);
-        let plain = TensorModel::new(load(), &Device::Cpu, dtype).unwrap();
-        let plain = plain.forward(normalised, 5, (height, width)).unwrap();
+        let plain = TensorModel::new(load(), &NORMALIZE, &Device::Cpu, dtype).unwrap();
+        let plain = plain.forward(pixels.data(), (height, width)).unwrap();
         let mut fast = vec![0.0; 5 * shape.width()];
         kernels(&described).forward(&pixels, &mut fast).unwrap();
         (fast, plain, shape.width())
@@ -314,14 +324,12 @@ mod tests {
     fn both_resample_positions_and_read_every_grid_alike() {
         let described = CheckpointDescription::read(&fixture("siglip2-naflex"), &EmbedOptions::default()).unwrap();
         let load = || with_tensors(described.load().unwrap()).unwrap();
-        let plain = TensorModel::new(load(), &Device::Cpu, DType::F32).unwrap();
+        let plain = TensorModel::new(load(), &NORMALIZE, &Device::Cpu, DType::F32).unwrap();
         let fast = kernels(&described);
         for image in [(32, 32), (16, 64), (8, 8), (96, 8)] {
             let data = (0..image.0 * image.1 * 3).map(|i: usize| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
             let pixels = PixelBatch::from_vec(data, image.0, image.1).unwrap();
-            let mut normalised = vec![0.0; pixels.data().len()];
-            NORMALIZE.apply(&pixels, &mut normalised);
-            let plain = plain.forward(normalised, 1, image).unwrap();
+            let plain = plain.forward(pixels.data(), image).unwrap();
             let mut ours = vec![0.0; plain.len()];
             fast.forward(&pixels, &mut ours).unwrap();
             for (ours, plain) in ours.iter().zip(plain) {
