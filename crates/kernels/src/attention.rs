@@ -1,7 +1,8 @@
 //! Attention, `softmax(q · kᵀ · scale) · v`, a tile of queries and a block of keys at a time.
 //!
 //! The largest score and the sum of a query's shares are carried from block to block, and what was summed before is scaled down
-//! when a larger score comes. So only a tile's scores of one block exist, and they stay in the first- and second-level cache.
+//! when a larger score comes. So only a tile's scores of one block exist, and they stay in the first- and second-level cache. On
+//! AMX it is 32 queries and all keys at a time: see `tiles`.
 
 #[cfg(target_arch = "x86_64")]
 mod tiles;

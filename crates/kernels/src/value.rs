@@ -65,6 +65,8 @@ pub(crate) trait Lanes: Copy + Send + Sync {
     /// Whether what is stored has so few digits that functions need no more.
     const COARSE: bool;
 
+    /// As f32.
+    fn wide(self) -> f32;
     /// As many as lanes, or fewer and zeros.
     fn load<S: Simd>(simd: S, from: &[Self]) -> S::F;
     /// Into as many as lanes, or fewer; bf16 to the nearest.
@@ -73,6 +75,11 @@ pub(crate) trait Lanes: Copy + Send + Sync {
 
 impl Lanes for f32 {
     const COARSE: bool = false;
+
+    #[inline(always)]
+    fn wide(self) -> f32 {
+        self
+    }
 
     #[inline(always)]
     fn load<S: Simd>(simd: S, from: &[Self]) -> S::F {
@@ -87,6 +94,11 @@ impl Lanes for f32 {
 
 impl Lanes for bf16 {
     const COARSE: bool = true;
+
+    #[inline(always)]
+    fn wide(self) -> f32 {
+        self.to_f32()
+    }
 
     #[inline(always)]
     fn load<S: Simd>(simd: S, from: &[Self]) -> S::F {

@@ -189,6 +189,11 @@ fn results_in_bf16_are_rounded_once() {
                 let mut y = before.clone();
                 linear.apply_mixed(&case.x, &mut y, case.then, &Threads(2)).unwrap();
                 let expected = rounded(&case.run(cpu, precision, &Alone));
+                let halves: Vec<bf16> = case.x.iter().map(|x| bf16::from_f32(*x)).collect();
+                let (mut of_halves, mut of_wide) = (before.clone(), before.clone());
+                linear.apply_mixed(&halves, &mut of_halves, case.then, &Alone).unwrap();
+                linear.apply_mixed(&rounded(&case.x), &mut of_wide, case.then, &Alone).unwrap();
+                assert_eq!(of_halves, of_wide, "{cpu:?} {precision:?}");
                 let y: Vec<f32> = y.iter().map(|y| y.to_f32()).collect();
                 if matches!(case.then, Then::Add | Then::Activate(Activation::Identity)) {
                     assert_eq!(y, expected, "{cpu:?} {precision:?}");

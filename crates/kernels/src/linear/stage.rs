@@ -8,6 +8,7 @@ use super::{Linear, Precision, Source};
 use crate::{
     memory::{bytes_mut, halves_mut},
     simd::{BLOCK_STEPS, Simd},
+    value::Lanes,
 };
 
 /// Values that are read of a row at once, at most.
@@ -43,20 +44,11 @@ impl Stage<'_> {
         let mut start = 0;
         while start < self.linear.inputs {
             let end = (start + VALUES).min(self.linear.inputs);
-            let values = self.source.read(row, start..end, buffer);
-            let chunks = values.chunks_exact(S::LANES);
-            for x in chunks.remainder() {
-                (least, most) = (least.min(*x), most.max(*x));
-            }
-            let mut mosts = simd.splat(f32::NEG_INFINITY);
-            let mut leasts = mosts;
-            for chunk in chunks {
-                let x = simd.load(chunk);
-                mosts = simd.max(mosts, x);
-                leasts = simd.max(leasts, simd.sub(simd.splat(0.0), x));
-            }
-            most = most.max(simd.largest(mosts));
-            least = least.min(-simd.largest(leasts));
+            let (low, high) = match self.source.halves(row, start..end) {
+                Some(values) => extremes(simd, values),
+                None => extremes(simd, self.source.read(row, start..end, buffer)),
+            };
+            (least, most) = (least.min(low), most.max(high));
             start = end;
         }
         Quantised { scale: (most - least) * (1.0 / 255.0), offset: least }
@@ -75,14 +67,16 @@ impl Stage<'_> {
     ) {
         let per_word = self.linear.precision.per_word();
         let range = steps.start * per_word..(steps.end * per_word).min(self.linear.inputs);
-        if self.linear.precision == Precision::Bf16
-            && let Some(values) = self.source.halves(row, range.clone())
-        {
-            let to = halves_mut(staged);
-            let (to, rest) = to.split_at_mut(values.len());
-            to.copy_from_slice(values);
-            rest.fill(bf16::ZERO);
-            return;
+        if let Some(values) = self.source.halves(row, range.clone()) {
+            match self.linear.precision {
+                Precision::F32 => {}
+                Precision::Bf16 => {
+                    let (to, rest) = halves_mut(staged).split_at_mut(values.len());
+                    to.copy_from_slice(values);
+                    return rest.fill(bf16::ZERO);
+                }
+                Precision::Int8 => return quantise(simd, values, quantised, bytes_mut(staged)),
+            }
         }
         let values = self.source.read(row, range, buffer);
         match self.linear.precision {
@@ -102,20 +96,40 @@ impl Stage<'_> {
                 let rest = &mut to[whole..];
                 rest.copy_from_slice(&last[..rest.len()]);
             }
-            Precision::Int8 => {
-                let to = bytes_mut(staged);
-                let whole = values.len() / S::LANES * S::LANES;
-                let inverse = simd.splat(if quantised.scale > 0.0 { 1.0 / quantised.scale } else { 0.0 });
-                let offset = simd.splat(quantised.offset);
-                for (from, to) in values.chunks_exact(S::LANES).zip(to.chunks_exact_mut(S::LANES)) {
-                    simd.store_u8(simd.mul(simd.sub(simd.load(from), offset), inverse), to);
-                }
-                let mut last = [0; 64];
-                simd.store_u8(simd.mul(simd.sub(simd.load_part(&values[whole..]), offset), inverse), &mut last);
-                // Bytes beyond the row meet weights of zero.
-                let rest = &mut to[whole..];
-                rest.copy_from_slice(&last[..rest.len()]);
-            }
+            Precision::Int8 => quantise(simd, values, quantised, bytes_mut(staged)),
         }
     }
+}
+
+/// The smallest and the largest.
+#[inline(always)]
+fn extremes<S: Simd, T: Lanes>(simd: S, values: &[T]) -> (f32, f32) {
+    let chunks = values.chunks_exact(S::LANES);
+    let (mut least, mut most) = (f32::INFINITY, f32::NEG_INFINITY);
+    for x in chunks.remainder() {
+        (least, most) = (least.min(x.wide()), most.max(x.wide()));
+    }
+    let mut mosts = simd.splat(f32::NEG_INFINITY);
+    let mut leasts = mosts;
+    for chunk in chunks {
+        let x = T::load(simd, chunk);
+        mosts = simd.max(mosts, x);
+        leasts = simd.max(leasts, simd.sub(simd.splat(0.0), x));
+    }
+    (least.min(-simd.largest(leasts)), most.max(simd.largest(mosts)))
+}
+
+/// As bytes. Those beyond the values meet weights of zero.
+#[inline(always)]
+fn quantise<S: Simd, T: Lanes>(simd: S, values: &[T], quantised: Quantised, to: &mut [u8]) {
+    let whole = values.len() / S::LANES * S::LANES;
+    let inverse = simd.splat(if quantised.scale > 0.0 { 1.0 / quantised.scale } else { 0.0 });
+    let offset = simd.splat(quantised.offset);
+    for (from, to) in values.chunks_exact(S::LANES).zip(to.chunks_exact_mut(S::LANES)) {
+        simd.store_u8(simd.mul(simd.sub(T::load(simd, from), offset), inverse), to);
+    }
+    let mut last = [0; 64];
+    simd.store_u8(simd.mul(simd.sub(T::load(simd, &values[whole..]), offset), inverse), &mut last);
+    let rest = &mut to[whole..];
+    rest.copy_from_slice(&last[..rest.len()]);
 }
