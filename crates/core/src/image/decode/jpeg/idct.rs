@@ -36,7 +36,10 @@ impl Transform for Full {
     fn inverse(block: &[i16; COEFFICIENTS], steps: &[i16; COEFFICIENTS], only_dc: bool, out: &mut [u8], stride: usize) {
         if only_dc {
             let dc = block[0].wrapping_mul(steps[0]).wrapping_shl(EXTRA_BITS);
-            write(&[[of_dc(dc); BLOCK]; BLOCK], out, stride);
+            let sample = of_dc(dc);
+            for row in out.chunks_mut(stride).take(BLOCK) {
+                row[..BLOCK].fill(sample);
+            }
             return;
         }
         let mut values = [0_i16; COEFFICIENTS];
@@ -52,20 +55,9 @@ impl Transform for Full {
         };
         let values = pass::<{ CONSTANT_BITS + EXTRA_BITS + 3 }>(&values);
         let samples = transposed(&values.map(sample));
-        write(samples.as_chunks::<BLOCK>().0, out, stride);
-    }
-}
-
-/// Writes rows of samples to `out`, whose rows are `stride` apart.
-#[inline(always)]
-pub(super) fn write<const SIZE: usize>(samples: &[[u8; SIZE]], out: &mut [u8], stride: usize) {
-    let mut rows = out;
-    for samples in samples {
-        let from_here = rows;
-        if let Some(row) = from_here.first_chunk_mut() {
-            *row = *samples;
+        for (row, samples) in out.chunks_mut(stride).zip(samples.as_chunks::<BLOCK>().0) {
+            row[..BLOCK].copy_from_slice(samples);
         }
-        rows = from_here.get_mut(stride..).unwrap_or_default();
     }
 }
 

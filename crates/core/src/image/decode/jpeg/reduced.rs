@@ -6,7 +6,7 @@
 
 use super::{
     frame::{BLOCK, COEFFICIENTS},
-    idct::{CONSTANT_BITS, EXTRA_BITS, Transform, fixed, of_dc, sample, write},
+    idct::{CONSTANT_BITS, EXTRA_BITS, Transform, fixed, of_dc, sample},
 };
 
 /// 4 x 4 samples.
@@ -25,7 +25,7 @@ impl Transform for Half {
     fn inverse(block: &[i16; COEFFICIENTS], steps: &[i16; COEFFICIENTS], only_dc: bool, out: &mut [u8], stride: usize) {
         if only_dc {
             let dc = block[0].wrapping_mul(steps[0]).wrapping_shl(EXTRA_BITS);
-            write(&[[of_dc(dc); 4]; 4], out, stride);
+            fill::<4>(of_dc(dc), out, stride);
             return;
         }
         let values = dequantised(block, steps);
@@ -58,7 +58,7 @@ impl Transform for Quarter {
     fn inverse(block: &[i16; COEFFICIENTS], steps: &[i16; COEFFICIENTS], only_dc: bool, out: &mut [u8], stride: usize) {
         if only_dc {
             let dc = saturated(i32::from(block[0].wrapping_mul(steps[0])) << EXTRA_BITS);
-            write(&[[of_dc(dc); 2]; 2], out, stride);
+            fill::<2>(of_dc(dc), out, stride);
             return;
         }
         let values = dequantised(block, steps);
@@ -92,6 +92,18 @@ impl Transform for Eighth {
 #[inline(always)]
 fn dequantised(block: &[i16; COEFFICIENTS], steps: &[i16; COEFFICIENTS]) -> [i16; COEFFICIENTS] {
     std::array::from_fn(|i| block[i].wrapping_mul(steps[i]))
+}
+
+#[inline(always)]
+fn fill<const N: usize>(sample: u8, out: &mut [u8], stride: usize) {
+    write(&[[sample; N]; N], out, stride);
+}
+
+#[inline(always)]
+fn write<const N: usize>(samples: &[[u8; N]; N], out: &mut [u8], stride: usize) {
+    for (row, samples) in out.chunks_mut(stride).zip(samples) {
+        row[..N].copy_from_slice(samples);
+    }
 }
 
 #[inline(always)]
