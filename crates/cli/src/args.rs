@@ -255,6 +255,10 @@ pub(crate) struct ImageArgs {
     #[arg(long, value_name = "N")]
     pub(crate) frame: Option<String>,
 
+    /// JPEGs larger than the model needs: exact decodes them whole as PIL does, fast at 1/2, 1/4 or 1/8 [default: exact]
+    #[arg(long, value_name = "exact|fast")]
+    pub(crate) decode: Option<String>,
+
     /// Refuse images with more pixels than this [default: 178956970]
     #[arg(long, value_name = "N", value_parser = size)]
     pub(crate) max_pixels: Option<u64>,

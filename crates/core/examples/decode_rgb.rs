@@ -1,7 +1,7 @@
 //! Decodes image files to RGB, for comparison with other decoders.
 //!
 //! ```sh
-//! cargo run -p imbed-core --example decode_rgb -- [--icc] [--frame N] [--allow-truncated] FILE…
+//! cargo run -p imbed-core --example decode_rgb -- [--icc] [--frame N] [--allow-truncated] [--at-least WIDTHxHEIGHT] FILE…
 //! ```
 //!
 //! For each file one line of JSON is written to standard output, and after it, where the file was decoded, its pixels:
@@ -17,6 +17,7 @@ use imbed_core::{
     Error, ErrorKind, Result,
     image::{DecodeOptions, Format, decode, sniff},
     options::{Alpha, Icc},
+    preprocess::Size,
 };
 use serde_json::json;
 
@@ -32,12 +33,22 @@ fn main() -> Result<()> {
                 let number = arguments.next().and_then(|n| n.parse().ok());
                 options.frame = number.ok_or_else(|| Error::new(ErrorKind::BadOption, "--frame takes a number"))?;
             }
+            "--at-least" => {
+                let size = arguments.next().as_deref().and_then(size);
+                options.at_least =
+                    Some(size.ok_or_else(|| Error::new(ErrorKind::BadOption, "--at-least takes WIDTHxHEIGHT"))?);
+            }
             path => {
                 report(path, &options, &mut out).map_err(|e| Error::new(ErrorKind::Io, e.to_string()).context(path))?;
             }
         }
     }
     Ok(())
+}
+
+fn size(text: &str) -> Option<Size> {
+    let (width, height) = text.split_once('x')?;
+    Some(Size { height: height.parse().ok()?, width: width.parse().ok()? })
 }
 
 fn report(path: &str, options: &DecodeOptions, out: &mut impl Write) -> io::Result<()> {

@@ -8,11 +8,12 @@ mod format;
 mod limits;
 mod mode;
 mod orientation;
+mod recycled;
 mod resize;
 
 use crate::{Error, ErrorKind, Result};
 
-pub use decode::{DecodeOptions, decode};
+pub use decode::{DecodeOptions, decode, jpeg_size};
 pub use encode::{EncodeFormat, encode};
 pub use format::{Format, sniff};
 pub use limits::Limits;

@@ -13,7 +13,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use serde::{Deserialize, Serialize};
 
 pub use map::OptionMap;
-pub use values::{Alpha, Dtype, GpuCount, Icc, OnError, Pooling};
+pub use values::{Alpha, Decoding, Dtype, GpuCount, Icc, OnError, Pooling};
 
 use crate::DeviceRequest;
 
@@ -63,6 +63,8 @@ pub struct EmbedOptions {
     pub icc: Icc,
     /// Which frame or page of an animation or document, from 0.
     pub frame: u32,
+    /// Whether JPEGs may be decoded smaller than they are.
+    pub decode: Decoding,
     /// Options that only some providers know; see [`Provider::option_specs`](crate::Provider::option_specs).
     pub extra: std::collections::BTreeMap<String, serde_json::Value>,
 }
@@ -85,6 +87,7 @@ impl Default for EmbedOptions {
             exif_orientation: true,
             icc: Icc::Ignore,
             frame: 0,
+            decode: Decoding::Exact,
             extra: std::collections::BTreeMap::new(),
         }
     }
@@ -166,6 +169,11 @@ pub const OPTIONS: &[OptionSpec] = &[
         name: "frame",
         values: "0, 1, 2, …",
         summary: "which frame of an animation or page of a document (default 0, the first)",
+    },
+    OptionSpec {
+        name: "decode",
+        values: "exact | fast",
+        summary: "JPEGs larger than the model needs: whole as in PIL, or at 1/2, 1/4 or 1/8 (default exact)",
     },
 ];
 

@@ -11,6 +11,7 @@ mod image_size;
 mod normalize;
 mod options;
 mod patches;
+mod reduced;
 mod run;
 mod target;
 
@@ -20,6 +21,7 @@ use crate::image::Filter;
 
 pub use hf::from_preprocessor_config;
 pub use options::{RecipeOptions, Step};
+pub use reduced::{LEAST_REDUCTION, Reduced};
 
 /// From a decoded image to `[height, width, 3]` bytes, and the arithmetic that turns those into the model's numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,8 +1,11 @@
 //! JPEGs become Pillow's bytes. The expected ones are made by `fixtures/jpeg.py`.
 
+use std::collections::BTreeMap;
+
 use imbed_core::{
     ErrorKind,
-    image::{DecodeOptions, Limits, Mode, decode},
+    image::{DecodeOptions, EncodeFormat, Image, Limits, Mode, Orientation, Samples, decode, encode, jpeg_size},
+    preprocess::Size,
 };
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -21,6 +24,8 @@ struct Case {
     size: (u32, u32),
     /// The CRC-32 of the pixels.
     pixels: String,
+    /// The same of the picture at one of so many parts of its size.
+    reduced: BTreeMap<u32, String>,
     /// In hexadecimal.
     file: String,
 }
@@ -30,6 +35,12 @@ impl Case {
         let digits = self.file.as_bytes().as_chunks::<2>().0;
         digits.iter().map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
     }
+}
+
+/// Has a picture of `size` (width, height) decoded at one of `by` parts of its size.
+fn reduced(size: (u32, u32), by: u32) -> DecodeOptions {
+    let at_least = Some(Size { height: size.1.div_ceil(by), width: size.0.div_ceil(by) });
+    DecodeOptions { at_least, ..DecodeOptions::default() }
 }
 
 fn golden() -> Golden {
@@ -60,6 +71,109 @@ fn every_pixel_is_pillows() {
         let made_by = format!("{} (Pillow {}, libjpeg-turbo {})", case.name, golden.pillow, golden.libjpeg_turbo);
         assert_eq!((image.mode(), image.width(), image.height()), (case.mode, case.size.0, case.size.1), "{made_by}");
         assert_eq!(format!("{:08x}", crc32(image.as_u8().unwrap())), case.pixels, "{made_by}");
+    }
+}
+
+#[test]
+fn every_pixel_of_a_smaller_picture_is_pillows() {
+    let golden = golden();
+    let mut wrong = Vec::new();
+    for case in &golden.cases {
+        for (by, pixels) in &case.reduced {
+            let image = decode(&case.bytes(), &reduced(case.size, *by)).unwrap();
+            let size = (case.size.0.div_ceil(*by), case.size.1.div_ceil(*by));
+            assert_eq!((image.mode(), image.width(), image.height()), (case.mode, size.0, size.1), "{}", case.name);
+            if format!("{:08x}", crc32(image.as_u8().unwrap())) != *pixels {
+                wrong.push(format!("{} at 1/{by}", case.name));
+            }
+        }
+    }
+    let made_by = format!("Pillow {}, libjpeg-turbo {}", golden.pillow, golden.libjpeg_turbo);
+    assert!(wrong.is_empty(), "other pixels than those of {made_by}: {wrong:#?}");
+}
+
+#[test]
+fn a_least_size_is_that_of_the_upright_picture() {
+    let stored = file("4:2:0 85x71");
+    let exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    let turned = [&stored[..2], &[0xff, 0xe1], &length, exif, &stored[2..]].concat();
+    let options = reduced((71, 85), 2);
+    assert_eq!(jpeg_size(&turned, &options), Some(Size { height: 85, width: 71 }));
+    let image = decode(&turned, &options).unwrap();
+    assert_eq!((image.width(), image.height()), (36, 43));
+    let half = decode(&stored, &reduced((85, 71), 2)).unwrap();
+    assert_eq!(image, half.oriented(Orientation::Rotate90).unwrap());
+    // As it is stored, 43 rows ask for more than half of 71.
+    let as_stored = DecodeOptions { exif_orientation: false, ..options };
+    assert_eq!(jpeg_size(&turned, &as_stored), Some(Size { height: 71, width: 85 }));
+    assert_eq!(decode(&turned, &as_stored).unwrap(), decode(&stored, &DecodeOptions::default()).unwrap());
+}
+
+#[test]
+fn what_cannot_be_decoded_smaller_is_decoded_in_full() {
+    let jpeg = file("4:2:0 85x71");
+    let whole = decode(&jpeg, &DecodeOptions::default()).unwrap();
+    for (height, width) in [(72, 1), (1, 86), (71, 85), (u32::MAX, u32::MAX)] {
+        let options = DecodeOptions { at_least: Some(Size { height, width }), ..DecodeOptions::default() };
+        assert_eq!(decode(&jpeg, &options).unwrap(), whole, "{height} x {width}");
+    }
+    let png = encode(&whole, EncodeFormat::Png).unwrap();
+    assert_eq!(decode(&png, &reduced((85, 71), 8)).unwrap(), whole);
+    assert_eq!(jpeg_size(&png, &DecodeOptions::default()), None);
+    assert_eq!(jpeg_size(&jpeg[..20], &DecodeOptions::default()), None);
+}
+
+#[test]
+fn a_cut_file_is_an_error_at_every_size_unless_that_is_allowed() {
+    for name in ["4:2:0 85x71", "4:2:2 85x71 progressive"] {
+        let whole = file(name);
+        // A progressive picture has its brightness at 1/8 at the very start.
+        let cut = &whole[..whole.len() * 3 / 4];
+        let exact = decode(cut, &DecodeOptions::default()).unwrap_err();
+        for by in [2, 4, 8] {
+            let options = reduced((85, 71), by);
+            let error = decode(cut, &options).unwrap_err();
+            assert_eq!((error.kind(), error.message()), (exact.kind(), exact.message()), "{name} at 1/{by}");
+            let part = decode(cut, &DecodeOptions { allow_truncated: true, ..options }).unwrap();
+            let small = decode(&whole, &options).unwrap();
+            assert_eq!((part.width(), part.height()), (small.width(), small.height()), "{name} at 1/{by}");
+            if !name.ends_with("progressive") {
+                // The first row of blocks came through whole; its last row of samples waits for the next.
+                let rows = (16 / by as usize - 1).max(1) * small.width() as usize * 3;
+                assert_eq!(part.as_u8().unwrap()[..rows], small.as_u8().unwrap()[..rows], "{name} at 1/{by}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_of_an_image_shows_in_one_that_gets_its_memory() {
+    let white = Image::new(Mode::Rgb, 200, 200, Samples::U8(vec![255; 200 * 200 * 3])).unwrap();
+    for case in golden().cases {
+        let whole = case.bytes();
+        for file in [&whole[..], &whole[..whole.len() * 2 / 3]] {
+            for by in [1, 2, 4, 8] {
+                let options = DecodeOptions { allow_truncated: true, ..reduced(case.size, by) };
+                let Ok(fresh) = decode(file, &options) else { continue };
+                white.clone().recycle();
+                assert_eq!(decode(file, &options).unwrap(), fresh, "{} at 1/{by}", case.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn limits_are_held_against_the_whole_picture() {
+    for (name, limits) in [
+        ("4:2:0 85x71", Limits { max_pixels: 85 * 71 - 1, ..Limits::default() }),
+        ("4:2:0 85x71", Limits { max_side: 84, ..Limits::default() }),
+        ("4:2:0 85x71 progressive", Limits { max_alloc: 85 * 71 * 3, ..Limits::default() }),
+    ] {
+        for options in [DecodeOptions::default(), reduced((85, 71), 8)] {
+            let error = decode(&file(name), &DecodeOptions { limits, ..options }).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Limit, "{name} {limits:?}");
+        }
     }
 }
 
@@ -140,6 +254,7 @@ proptest! {
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         cut in prop::option::of(any::<prop::sample::Index>()),
         allow_truncated: bool,
+        at_least in prop::option::of((0..90_u32, 0..90_u32)),
     ) {
         let cases = golden().cases;
         let mut file = which.get(&cases).bytes();
@@ -152,9 +267,41 @@ proptest! {
         }
         // A damaged size is no reason to fill the memory with it.
         let limits = Limits { max_pixels: 1 << 20, ..Limits::default() };
-        match decode(&file, &DecodeOptions { limits, allow_truncated, ..DecodeOptions::default() }) {
+        let at_least = at_least.map(|(height, width)| Size { height, width });
+        match decode(&file, &DecodeOptions { limits, allow_truncated, at_least, ..DecodeOptions::default() }) {
             Ok(image) => prop_assert!(image.width() > 0),
             Err(error) => prop_assert!(!error.message().contains("panicked"), "{}", error),
+        }
+    }
+
+    #[test]
+    fn a_smaller_picture_has_the_smallest_size_that_suffices(
+        which in any::<prop::sample::Index>(),
+        size in (1..150_u16, 1..150_u16),
+        factors in prop::collection::vec(prop::sample::select(vec![0x11_u8, 0x12, 0x21, 0x22, 0x14, 0x41, 0x24]), 4),
+        at_least in (0..160_u32, 0..160_u32),
+    ) {
+        let cases = golden().cases;
+        let mut file = which.get(&cases).bytes();
+        // Another size and other sampling factors: what the data mean by then is all the same.
+        let at = frame(&file);
+        file[at + 5..at + 7].copy_from_slice(&size.1.to_be_bytes());
+        file[at + 7..at + 9].copy_from_slice(&size.0.to_be_bytes());
+        for number in 0..usize::from(file[at + 9]) {
+            file[at + 11 + 3 * number] = factors[number];
+        }
+        let exact = decode(&file, &DecodeOptions::default());
+        let (width, height) = at_least;
+        let options = DecodeOptions { at_least: Some(Size { height, width }), ..DecodeOptions::default() };
+        match (exact, decode(&file, &options)) {
+            (Ok(exact), Ok(image)) => {
+                let sizes = [8, 4, 2].map(|by| (exact.width().div_ceil(by), exact.height().div_ceil(by)));
+                let wanted = sizes.into_iter().find(|(w, h)| *w >= width && *h >= height);
+                prop_assert_eq!((image.width(), image.height()), wanted.unwrap_or((exact.width(), exact.height())));
+                prop_assert_eq!(image.mode(), exact.mode());
+            }
+            (Err(exact), Err(error)) => prop_assert_eq!(exact.message(), error.message()),
+            (exact, image) => prop_assert!(false, "{:?} {:?}", exact.err(), image.err()),
         }
     }
 }

@@ -14,6 +14,7 @@ use datafusion::{
 use imbed_core::{
     ErrorKind, Registry, Session,
     arrow::{Provenance, embedding_type},
+    image::{EncodeFormat, Image, Mode, Samples, encode},
     session::Request,
 };
 use imbed_datafusion::{ImageContext, expr, failed_rows, unload_idle_models};
@@ -108,6 +109,31 @@ async fn the_chain_of_the_data_frame_is_fused_and_gives_what_the_steps_give() {
     let batches = table.collect().await.unwrap();
     let rust = arrow_select::concat::concat_batches(&batches[0].schema(), &batches).unwrap();
     assert_eq!(vectors(rust.column(0)), vectors(fused.column(1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_jpegs_are_decoded_smaller_where_that_is_asked_for() {
+    let (context, folder) = (tiny(), tempfile::tempdir().unwrap());
+    let samples = (0..800 * 600 * 3_u32).map(|i| (i / 700 + i % 3 * 40) as u8 ^ (i * i >> 27) as u8).collect();
+    let image = Image::new(Mode::Rgb, 800, 600, Samples::U8(samples)).unwrap();
+    std::fs::write(folder.path().join("large.jpg"), encode(&image, EncodeFormat::Jpeg { quality: 90 }).unwrap())
+        .unwrap();
+    std::fs::write(folder.path().join("other.png"), png(3)).unwrap();
+    let embedded = async |call: &str| {
+        let query = format!("SELECT embed_image({call}) AS e FROM images({}) ORDER BY path", quoted(folder.path()));
+        let batch = rows(&context, &query).await;
+        let made = Provenance::from_metadata(batch.schema().field(0).metadata()).unwrap();
+        (vectors(batch.column(0)), made.options)
+    };
+    let (exact, made) = embedded("image").await;
+    assert!(!made.contains_key("decode"), "{made:?}");
+    let (fast, made) = embedded("image, decode => 'fast'").await;
+    assert_eq!(made["decode"], "fast");
+    assert_ne!(fast[0], exact[0]);
+    assert_eq!(fast[1], exact[1]);
+    assert_eq!(embedded("convert_image(decode_image(image), 'RGB'), decode => 'fast'").await.0, fast);
+    let cropped = |last: &str| format!("crop_image(decode_image(image), 0, 0, 3, 3){last}");
+    assert_eq!(embedded(&cropped(", decode => 'fast'")).await.0, embedded(&cropped("")).await.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,7 +74,7 @@ pub struct EngineBuilder {
 }
 
 impl EngineBuilder {
-    /// Limits and leniency of decoding. The orientation follows the descriptor's own option.
+    /// Limits and leniency of decoding. All else of it follows the descriptor's own options.
     #[must_use]
     pub fn decode(mut self, decode: DecodeOptions) -> Self {
         self.decode = decode;
@@ -140,6 +140,7 @@ impl EngineBuilder {
         decode.exif_orientation = options.exif_orientation;
         decode.icc = options.icc;
         decode.frame = options.frame;
+        decode.at_least = None;
         let requests = Requests::start(descriptor.execution())?;
         Ok(Engine { descriptor, plan, decode, allocator, linger, loaded: Arc::default(), requests })
     }
@@ -202,6 +203,7 @@ impl Engine {
                 input: self.descriptor.input().clone(),
                 decode: self.decode,
                 alpha: self.descriptor.options().alpha,
+                decoding: self.descriptor.options().decode,
             },
             batcher: Batcher { batch_size: self.plan.batch_size.value, layout, row_bytes, linger: self.linger },
             loaded: Arc::clone(&self.loaded),

@@ -9,8 +9,8 @@ use imbed_core::{
     EncodedImage, InputSpec, Preprocess, Result,
     arrow::{BytesColumn, ImageColumn, StringsColumn},
     image::{DecodeOptions, EncodeFormat, Image, Mode, decode, encode, sniff},
-    options::{Alpha, OnError},
-    preprocess::Size,
+    options::{Alpha, Decoding, OnError},
+    preprocess::{Reduced, Size},
 };
 
 use crate::{
@@ -37,21 +37,13 @@ pub(crate) struct Preparer {
     pub(crate) input: InputSpec,
     pub(crate) decode: DecodeOptions,
     pub(crate) alpha: Alpha,
+    pub(crate) decoding: Decoding,
 }
 
 /// An image's bytes, or the image itself where the input was decoded already.
 enum Found<'a> {
     Bytes(std::borrow::Cow<'a, [u8]>),
-    Image(Image),
-}
-
-/// The image of `found` after `steps`.
-fn change(steps: &Steps, found: Found<'_>, metrics: &Metrics) -> Result<Image> {
-    let image = match found {
-        Found::Image(image) => image,
-        Found::Bytes(bytes) => metrics.time(Stage::Decode, || steps.decode(&bytes))?,
-    };
-    metrics.time(Stage::Preprocess, || steps.apply(image))
+    Image(Reduced),
 }
 
 impl Preparer {
@@ -66,7 +58,7 @@ impl Preparer {
         let mut found = self.find(images, row, metrics);
         if let Some(steps) = steps {
             // Whatever fails up to here is the steps' own.
-            found = match found.and_then(|found| found.map(|found| change(steps, found, metrics)).transpose()) {
+            found = match found.and_then(|found| found.map(|found| self.change(steps, found, metrics)).transpose()) {
                 Ok(image) => Ok(image.map(Found::Image)),
                 Err(error) if steps.on_error == OnError::Raise => Err(error),
                 Err(error) => {
@@ -102,7 +94,9 @@ impl Preparer {
                 Some(found) => Ok(Some(found)),
                 None => path(paths),
             },
-            Images::Decoded { array, field } => Ok(ImageColumn::try_new(field, array)?.get(row)?.map(Found::Image)),
+            Images::Decoded { array, field } => {
+                Ok(ImageColumn::try_new(field, array)?.get(row)?.map(|image| Found::Image(image.into())))
+            }
             Images::Changed { images, .. } => self.find(images, row, metrics),
         }
     }
@@ -111,25 +105,48 @@ impl Preparer {
         self.decode.limits.check_encoded(bytes)
     }
 
+    /// The image of `found` after `steps`.
+    fn change(&self, steps: &Steps, found: Found<'_>, metrics: &Metrics) -> Result<Reduced> {
+        let Reduced { image, full } = match found {
+            Found::Image(image) => image,
+            Found::Bytes(bytes) => {
+                metrics.time(Stage::Decode, || self.decoded(&bytes, &steps.decode, steps.keep_size()))?
+            }
+        };
+        let image = metrics.time(Stage::Preprocess, || steps.apply(image))?;
+        Ok(if steps.keep_size() { Reduced { image, full } } else { image.into() })
+    }
+
+    /// Decodes a file, smaller if that `may` be, is asked for, and leaves the model's recipe enough.
+    fn decoded(&self, bytes: &[u8], options: &DecodeOptions, may: bool) -> Result<Reduced> {
+        match (&self.input, self.decoding) {
+            (InputSpec::Pixels(recipe), Decoding::Fast) if may => recipe.decode_reduced(bytes, options),
+            _ => decode(bytes, options).map(Reduced::from),
+        }
+    }
+
     fn pixels(&self, preprocess: &Preprocess, found: Found<'_>, metrics: &Metrics) -> Result<Prepared> {
         let image = match found {
             Found::Image(image) => image,
-            Found::Bytes(bytes) => metrics.time(Stage::Decode, || decode(&bytes, &self.decode))?,
+            Found::Bytes(bytes) => metrics.time(Stage::Decode, || self.decoded(&bytes, &self.decode, true))?,
         };
-        let size = preprocess.output_size_for(Size { height: image.height(), width: image.width() });
+        let size = preprocess.output_size_for(image.full);
         let mut data = vec![0; size.bytes() as usize];
-        metrics.time(Stage::Preprocess, || preprocess.run(&image, self.alpha, &mut data))?;
+        metrics.time(Stage::Preprocess, || preprocess.run_reduced(&image, self.alpha, &mut data))?;
+        image.image.recycle();
         Ok(Prepared::Pixels { data, height: size.height as usize, width: size.width as usize })
     }
 
     fn encoded(&self, media_types: &[String], found: Found<'_>, metrics: &Metrics) -> Result<Prepared> {
         let image = match found {
-            Found::Image(image) => image,
+            Found::Image(whole) => whole.image,
             Found::Bytes(bytes) => {
                 let media_type = sniff(&bytes).map(imbed_core::image::Format::media_type);
                 if let Some(media_type) = media_type.filter(|m| media_types.iter().any(|t| t == m)) {
-                    // Decoded all the same: a broken file must be this row's error here and not the whole request's there.
-                    metrics.time(Stage::Decode, || decode(&bytes, &self.decode))?;
+                    // Decoded all the same, as small as can be: a broken file must be this row's error here and not the whole
+                    // request's there.
+                    let smallest = DecodeOptions { at_least: Some(Size { height: 1, width: 1 }), ..self.decode };
+                    metrics.time(Stage::Decode, || decode(&bytes, &smallest))?;
                     return Ok(Prepared::Encoded(EncodedImage { bytes: Arc::from(bytes.as_ref()), media_type }));
                 }
                 metrics.time(Stage::Decode, || decode(&bytes, &self.decode))?

@@ -6,8 +6,18 @@ use serde_json::{Map, Value};
 use crate::finish::unit_length;
 
 /// Options that change a vector; the others change only how a run goes.
-const CHANGE_VECTORS: &[&str] =
-    &["dtype", "normalize", "dimensions", "pooling", "image_size", "alpha", "exif_orientation", "icc", "frame"];
+const CHANGE_VECTORS: &[&str] = &[
+    "dtype",
+    "normalize",
+    "dimensions",
+    "pooling",
+    "image_size",
+    "alpha",
+    "exif_orientation",
+    "icc",
+    "frame",
+    "decode",
+];
 
 /// The provenance of `descriptor`'s vectors. Reads the weights if they are to be hashed.
 pub(crate) fn provenance(descriptor: &dyn ImageEmbedderDescriptor, hash_weights: bool) -> Result<Provenance> {

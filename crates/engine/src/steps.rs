@@ -5,7 +5,7 @@ use std::fmt;
 use imbed_core::{
     Result,
     arrow::kernels::CropBox,
-    image::{DecodeOptions, Filter, Image, Mode, SampleType, decode},
+    image::{DecodeOptions, Filter, Image, Mode, SampleType},
     options::{Alpha, OnError},
     preprocess::Size,
 };
@@ -47,10 +47,10 @@ pub enum Step {
 }
 
 impl Steps {
-    /// The image that comes of a file.
-    pub(crate) fn decode(&self, bytes: &[u8]) -> Result<Image> {
-        self.decode.limits.check_encoded(bytes.len() as u64)?;
-        decode(bytes, &self.decode)
+    /// Whether each step takes pixels one by one. Only then may a file be decoded smaller: a size and a place in the image
+    /// mean those of the whole.
+    pub(crate) fn keep_size(&self) -> bool {
+        self.then.iter().all(|step| matches!(step, Step::Samples(_) | Step::Convert { .. }))
     }
 
     /// `image` after all steps.
@@ -106,6 +106,7 @@ mod tests {
         };
         let shown: Vec<String> = steps.then.iter().map(ToString::to_string).collect();
         assert_eq!(shown.join(", "), "8 bits, crop 2 x 2 at (1, 0), convert to RGB, resize to 3 x 1 box");
+        assert!(!steps.keep_size());
         assert_eq!(steps.apply(image).unwrap(), Image::new(Mode::Rgb, 3, 1, Samples::U8(vec![7; 9])).unwrap());
     }
 }

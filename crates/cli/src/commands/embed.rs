@@ -229,6 +229,7 @@ pub(super) fn request(args: &EmbedArgs) -> Request {
         ("exif_orientation", &image.exif_orientation),
         ("icc", &image.icc),
         ("frame", &image.frame),
+        ("decode", &image.decode),
         ("on_error", &failures.on_error),
         ("max_retries", &failures.max_retries),
         ("batch_size", &resources.batch_size),

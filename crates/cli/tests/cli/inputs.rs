@@ -6,9 +6,13 @@ use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StructArray, types::
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Field, Fields, Schema};
 
+use imbed::core::image::{EncodeFormat, Filter, encode};
+
 use crate::fixture::{
     Folder, batch, binary, dimensions, image, largest_difference, png, provenance, stderr, texts, write_parquet,
 };
+
+const JPEG: EncodeFormat = EncodeFormat::Jpeg { quality: 90 };
 
 fn some(names: &[&str]) -> Vec<Option<String>> {
     names.iter().map(|n| Some((*n).to_owned())).collect()
@@ -56,6 +60,22 @@ fn patterns_files_lists_and_standard_input_give_the_same_vectors() {
         .code(0);
     let out = crate::fixture::Embedded::read(&folder.path("out.parquet"));
     assert_eq!(out.vectors(), expected.vectors());
+}
+
+#[test]
+fn large_jpegs_are_decoded_smaller_where_that_is_asked_for() {
+    let folder = Folder::with_shots(1);
+    folder.write("large.jpg", &encode(&image(5).resize(900, 700, Filter::Bicubic).unwrap(), JPEG).unwrap());
+    let files = ["large.jpg", "shots/00.png"];
+    let embed = |option: &[&str]| folder.embed(&[&files[..], option].concat());
+    let (exact, fast) = (embed(&[]), embed(&["--decode", "fast"]));
+    assert_ne!(exact.vectors()[0], fast.vectors()[0]);
+    assert_eq!(exact.vectors()[1], fast.vectors()[1]);
+    assert!(provenance(&fast)["imbed.options"].contains(r#""decode":"fast""#), "{:?}", provenance(&fast));
+    assert_eq!(embed(&["--decode", "exact"]).vectors(), exact.vectors());
+    folder.write("imbed.toml", b"[options]\ndecode = 'fast'\n");
+    assert_eq!(embed(&[]).vectors(), fast.vectors());
+    folder.imbed(&["embed", "large.jpg", "-o", "x.parquet", "--decode", "slow"]).assert().code(2);
 }
 
 #[test]

@@ -26,7 +26,7 @@ use std::panic::AssertUnwindSafe;
 use serde::{Deserialize, Serialize};
 
 use super::{Format, Image, Limits, Orientation, format::describe, sniff};
-use crate::{Error, ErrorKind, Result, options::Icc};
+use crate::{Error, ErrorKind, Result, options::Icc, preprocess::Size};
 
 /// How to decode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,11 +42,27 @@ pub struct DecodeOptions {
     pub frame: u32,
     /// Take what there is of a file that ends too early, the rest grey or black. Default false: such a file is an error.
     pub allow_truncated: bool,
+    /// Decode a JPEG at 1/2, 1/4 or 1/8 of its size, sides rounded up: the smallest of these that is still at least so high
+    /// and wide, upright if [`exif_orientation`](Self::exif_orientation) is set. Default `None`: as large as it is, which is
+    /// also what a JPEG becomes that is too small already, and a picture of any other format.
+    ///
+    /// The pixels are those that libjpeg-turbo makes with the same scale, bit for bit, and Pillow after `Image.draft`. They
+    /// are not those of the whole picture resized: [`Preprocess::decode_reduced`](crate::preprocess::Preprocess::decode_reduced)
+    /// tells how far the difference goes. Limits are held against the size of the whole picture.
+    #[serde(default)]
+    pub at_least: Option<Size>,
 }
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        Self { limits: Limits::default(), exif_orientation: true, icc: Icc::Ignore, frame: 0, allow_truncated: false }
+        Self {
+            limits: Limits::default(),
+            exif_orientation: true,
+            icc: Icc::Ignore,
+            frame: 0,
+            allow_truncated: false,
+            at_least: None,
+        }
     }
 }
 
@@ -87,6 +103,13 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Image> {
         if options.exif_orientation { image.oriented(decoded.orientation) } else { Ok(image) }
     }))
     .unwrap_or_else(|_| Err(failure::damaged(format, bytes, "the decoder panicked on it")))
+}
+
+/// The size that [`decode`] gives a JPEG if [`DecodeOptions::at_least`] asks for nothing less, read from its header alone.
+///
+/// `None` for files of other formats, which are not decoded at other sizes than their own, and for headers that are damaged.
+pub fn jpeg_size(bytes: &[u8], options: &DecodeOptions) -> Option<Size> {
+    if sniff(bytes) == Some(Format::Jpeg) { jpeg::full_size(bytes, options) } else { None }
 }
 
 /// A picture as its file stores it.

@@ -36,6 +36,8 @@ pub(crate) struct Window {
 struct Job {
     channels: usize,
     from: (u32, u32),
+    /// How much of `from` the picture covers: all but a part of the last column and row, where it was decoded smaller.
+    covers: (f64, f64),
     to: (u32, u32),
     window: Window,
     filter: Filter,
@@ -61,6 +63,7 @@ impl Image {
         let job = Job {
             channels: self.mode.channels(),
             from: (self.width, self.height),
+            covers: (self.width.into(), self.height.into()),
             to: (width, height),
             window: Window { x: 0, y: 0, width, height },
             filter,
@@ -81,13 +84,15 @@ impl Image {
 }
 
 /// Resizes RGB bytes, `[from height, from width, 3]`, to the size `to` (width, height) and writes only `window` of the
-/// result into `out`, `[window height, window width, 3]`. The bytes are those of the whole resize.
+/// result into `out`, `[window height, window width, 3]`. The bytes are those of the whole resize. `covers` is `from`, less a
+/// part of the last column and row where the picture ends within them.
 ///
 /// # Panics
 /// If a side is 0, the window leaves the result, or a slice has another length than its size says.
 pub(crate) fn resize_rgb(
     source: &[u8],
     from: (u32, u32),
+    covers: (f64, f64),
     to: (u32, u32),
     window: Window,
     filter: Filter,
@@ -96,7 +101,7 @@ pub(crate) fn resize_rgb(
     assert_eq!(source.len(), from.0 as usize * from.1 as usize * 3);
     assert_eq!(out.len(), window.width as usize * window.height as usize * 3);
     assert!(window.x + window.width <= to.0 && window.y + window.height <= to.1);
-    run(source, &Job { channels: 3, from, to, window, filter }, out);
+    run(source, &Job { channels: 3, from, covers, to, window, filter }, out);
 }
 
 fn resize_bytes(source: &[u8], job: &Job) -> Vec<u8> {
@@ -137,7 +142,7 @@ mod tests {
                 let whole = image.resize(w, h, filter).unwrap();
                 let window = Window { x: 3, y: 2, width: 7, height: 5 };
                 let mut out = vec![0; 7 * 5 * 3];
-                resize_rgb(image.as_u8().unwrap(), (31, 23), (w, h), window, filter, &mut out);
+                resize_rgb(image.as_u8().unwrap(), (31, 23), (31.0, 23.0), (w, h), window, filter, &mut out);
                 assert_eq!(out, whole.crop(3, 2, 7, 5).unwrap().as_u8().unwrap(), "{filter:?} {w}x{h}");
             }
         }
@@ -158,7 +163,8 @@ mod tests {
             let image = pattern(Mode::Rgb, from.0, from.1);
             let whole = image.resize(to.0, to.1, filter).unwrap();
             let mut out = vec![0; window.width as usize * window.height as usize * 3];
-            resize_rgb(image.as_u8().unwrap(), from, to, window, filter, &mut out);
+            let covers = (from.0.into(), from.1.into());
+            resize_rgb(image.as_u8().unwrap(), from, covers, to, window, filter, &mut out);
             let wanted = whole.crop(x, y, window.width, window.height).unwrap();
             prop_assert_eq!(&out, wanted.as_u8().unwrap());
         }

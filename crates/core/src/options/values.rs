@@ -87,6 +87,18 @@ words! {
     }
 }
 
+words! {
+    /// How much of a JPEG is decoded that is much larger than what the model reads.
+    #[derive(Default)]
+    Decoding, "a way to decode" {
+        /// Every pixel, as PIL has it.
+        #[default]
+        Exact = "exact",
+        /// As few as [`Preprocess::decode_reduced`](crate::preprocess::Preprocess::decode_reduced) makes of it.
+        Fast = "fast",
+    }
+}
+
 /// What becomes of transparency when an image is converted to RGB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]

@@ -29,7 +29,20 @@ impl Preprocess {
     /// more memory than another; the bytes are those of the whole. An error of
     /// kind [`Dimensions`](ErrorKind::Dimensions) if `out` has not exactly the size of the output.
     pub fn run(&self, image: &Image, alpha: Alpha, out: &mut [u8]) -> Result<()> {
-        let from = Size { height: image.height(), width: image.width() };
+        let full = Size { height: image.height(), width: image.width() };
+        self.run_covering(image, full, (full.width.into(), full.height.into()), alpha, out)
+    }
+
+    /// [`run`](Self::run) for a picture of size `from` of which `image` is a reduction. Of the columns and rows of that the
+    /// picture covers `covers`.
+    pub(super) fn run_covering(
+        &self,
+        image: &Image,
+        from: Size,
+        covers: (f64, f64),
+        alpha: Alpha,
+        out: &mut [u8],
+    ) -> Result<()> {
         if from.height == 0 || from.width == 0 {
             return Err(Error::new(ErrorKind::Dimensions, "the image has no pixels"));
         }
@@ -64,13 +77,13 @@ impl Preprocess {
             down = down.center(size.height);
         }
         let window = Window { x: across.first, y: down.first, width: across.kept, height: down.kept };
-        let (from, to) = ((from.width, from.height), (resized.width, resized.height));
+        let (from, to) = ((image.width(), image.height()), (resized.width, resized.height));
         if (window.width, window.height) == (size.width, size.height) {
-            resize_rgb(&rgb, from, to, window, filter, out);
+            resize_rgb(&rgb, from, covers, to, window, filter, out);
         } else {
             let mut kept = vec![0; window.width as usize * window.height as usize * 3];
             if !kept.is_empty() {
-                resize_rgb(&rgb, from, to, window, filter, &mut kept);
+                resize_rgb(&rgb, from, covers, to, window, filter, &mut kept);
             }
             let (stride, left) = (size.width as usize * 3, across.before as usize * 3);
             let row = window.width as usize * 3;

@@ -1,7 +1,8 @@
 //! Image functions below `embed_image` become steps of its pipeline, so that no column of decoded images exists.
 //!
 //! `embed_image(resize_image(convert_image(decode_image(bytes), 'RGB'), 288, 288))` reads `bytes` and does the rest row by row. The
-//! vectors are those of the plan that is not fused, because the steps are the same calls on the same images.
+//! vectors are those of the plan that is not fused, because the steps are the same calls on the same images (but for
+//! `decode => 'fast'`, which lets the pipeline decode smaller).
 
 use std::sync::Arc;
 

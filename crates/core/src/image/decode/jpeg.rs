@@ -8,8 +8,8 @@
 //!
 //! The path through the files: [`markers`] and [`tables`] read segments, [`decoder`] goes from one to the next. [`frame`] and
 //! [`scan`] are the headers, [`bits`] and [`huffman`] the entropy-coded data between them, [`sequential`] and [`progressive`]
-//! one block of it. [`one_scan`] or [`gathered`] go through all blocks, [`idct`] makes samples of each, in a [`plane`] for every
-//! component, and [`output`] makes pixels of those, by [`upsample`] and [`colour`].
+//! one block of it. [`one_scan`] or [`gathered`] go through all blocks, [`idct`] makes samples of each, or [`reduced`] fewer
+//! of them, in a [`plane`] for every component, and [`output`] makes pixels of those, by [`upsample`] and [`colour`].
 
 #![allow(clippy::inline_always, reason = "a function is compiled for the widest vectors only where it is inlined")]
 
@@ -25,6 +25,7 @@ mod one_scan;
 mod output;
 mod plane;
 mod progressive;
+mod reduced;
 mod refusal;
 mod scan;
 mod sequential;
@@ -39,6 +40,7 @@ use crate::{
     Error, Result,
     image::{Format, Image, Mode, Orientation, Samples},
     options::Icc,
+    preprocess::Size,
 };
 
 const END_OF_IMAGE: u8 = markers::EOI;
@@ -55,8 +57,7 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
         }
     };
     let mut decoder = Decoder::new(file).map_err(|refusal| error(refusal, bytes))?;
-    let wanted = options.exif_orientation;
-    let orientation = if wanted { metadata::orientation(decoder.exif(), decoder.xmp()) } else { Orientation::Upright };
+    let orientation = orientation(&decoder, options);
     let mut profile = if options.icc == Icc::Srgb { decoder.profile() } else { None };
     if decoder.has_inks() {
         // A profile for other colours than the picture's has nothing to say of what PIL makes of the inks.
@@ -64,6 +65,11 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
         if profile.is_some() {
             decoder.keep_inks();
         }
+    }
+    check(&decoder, options)?;
+    if let Some(least) = options.at_least {
+        let least = turned(least, orientation);
+        decoder.reduce(side(decoder.size(), least));
     }
     let (width, height) = decoder.size();
     let mut samples = samples(decoder, bytes, options)?;
@@ -77,11 +83,40 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
     Ok(Decoded { image, orientation, profile })
 }
 
-/// The samples of a picture, after its size has been held against the limits.
-fn samples(decoder: Decoder<'_>, bytes: &[u8], options: &DecodeOptions) -> Result<Vec<u8>> {
+/// The size that a JPEG has once it is decoded in full, by its header. None if it has none that can be decoded.
+pub(super) fn full_size(bytes: &[u8], options: &DecodeOptions) -> Option<Size> {
+    let decoder = Decoder::new(bytes).ok()?;
+    let (width, height) = decoder.size();
+    Some(turned(Size { height: height as u32, width: width as u32 }, orientation(&decoder, options)))
+}
+
+fn orientation(decoder: &Decoder<'_>, options: &DecodeOptions) -> Orientation {
+    if !options.exif_orientation {
+        return Orientation::Upright;
+    }
+    metadata::orientation(decoder.exif(), decoder.xmp())
+}
+
+fn turned(Size { height, width }: Size, orientation: Orientation) -> Size {
+    if orientation.swaps_sides() { Size { height: width, width: height } } else { Size { height, width } }
+}
+
+/// The fewest pixels along a side of a block, 8 being all, that still make a picture of `size` (width, height) no smaller
+/// than `least`.
+fn side(size: (usize, usize), least: Size) -> usize {
+    let suffices = |length: usize, side: usize, least: u32| (length * side).div_ceil(8) >= least as usize;
+    let both = |side: &usize| suffices(size.0, *side, least.width) && suffices(size.1, *side, least.height);
+    [1, 2, 4].into_iter().find(both).unwrap_or(8)
+}
+
+/// Holds a picture's own size against the limits.
+fn check(decoder: &Decoder<'_>, options: &DecodeOptions) -> Result<()> {
     let (width, height) = decoder.size();
     options.limits.check_size(width as u32, height as u32, decoder.channels() as u64)?;
-    options.limits.check_working_memory(decoder.working_bytes())?;
+    options.limits.check_working_memory(decoder.working_bytes())
+}
+
+fn samples(decoder: Decoder<'_>, bytes: &[u8], options: &DecodeOptions) -> Result<Vec<u8>> {
     decoder.decode(options.allow_truncated).map_err(|refusal| error(refusal, bytes))
 }
 
@@ -119,6 +154,7 @@ pub(super) fn decode_part(bytes: &[u8], most: (usize, usize), options: &DecodeOp
     let inks = decoder.has_inks();
     decoder.keep_inks();
     let channels = decoder.channels();
+    check(&decoder, options)?;
     let mut samples = samples(decoder, bytes, options)?;
     if inks {
         for ink in &mut samples {
@@ -138,7 +174,7 @@ fn ends(bytes: &[u8]) -> bool {
     // The first two bytes are the start-of-image marker.
     let mut at = 2;
     // Skips entropy-coded data (and stray bytes between segments) up to the next marker.
-    while let Some(ff) = bytes.get(at..).and_then(|rest| rest.iter().position(|b| *b == 0xff)) {
+    while let Some(ff) = bytes.get(at..).and_then(first_ff) {
         at += ff + 1;
         match bytes.get(at) {
             None => return false,
@@ -154,6 +190,14 @@ fn ends(bytes: &[u8]) -> bool {
         }
     }
     in_scan && bytes.ends_with(&[0xff, END_OF_IMAGE])
+}
+
+/// Where the first byte 0xff is. Few are, so many bytes are looked at together.
+fn first_ff(bytes: &[u8]) -> Option<usize> {
+    const TOGETHER: usize = 64;
+    let without = |bytes: &&[u8; TOGETHER]| bytes.iter().fold(0, |any, byte| any | u8::from(*byte == 0xff)) == 0;
+    let passed = bytes.as_chunks().0.iter().take_while(without).count() * TOGETHER;
+    bytes[passed..].iter().position(|byte| *byte == 0xff).map(|at| passed + at)
 }
 
 #[cfg(test)]
@@ -172,6 +216,37 @@ mod tests {
         let scan = [0xff, 0xd8, 0xff, 0xda, 0x00, 0x02, 0x12, 0xff, 0xae, 0xee, 0xee];
         assert!(!ends(&scan));
         assert!(ends(&[&scan[..], &[0xff, 0xd9]].concat()));
+    }
+
+    #[test]
+    fn a_marker_is_found_wherever_it_is() {
+        for length in [0, 1, 63, 64, 65, 200] {
+            let mut bytes = vec![0xfe; length];
+            assert_eq!(first_ff(&bytes), None);
+            for at in (0..length).rev() {
+                bytes[at] = 0xff;
+                assert_eq!(first_ff(&bytes), Some(at));
+            }
+        }
+    }
+
+    #[test]
+    fn the_smallest_size_that_suffices_is_chosen() {
+        for (size, (width, height), expected) in [
+            ((4000, 3000), (448, 448), 2),
+            ((4000, 3000), (500, 375), 1),
+            ((4000, 3000), (501, 375), 2),
+            ((4000, 3000), (500, 376), 2),
+            ((4001, 3000), (501, 1), 1),
+            ((500, 375), (224, 224), 8),
+            ((500, 375), (250, 188), 4),
+            ((500, 375), (600, 600), 8),
+            ((1, 1), (1, 1), 1),
+            ((1, 1), (0, 0), 1),
+            ((65_535, 65_535), (u32::MAX, 1), 8),
+        ] {
+            assert_eq!(side(size, Size { height, width }), expected, "{size:?} {width}x{height}");
+        }
     }
 
     #[test]

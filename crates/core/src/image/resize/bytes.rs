@@ -54,8 +54,12 @@ fn rows_first(job: &Job) -> bool {
 pub(super) fn resize(source: &[u8], job: &Job, out: &mut [u8], scratch: &mut Scratch) {
     let (c, window) = (job.channels, job.window);
     let (x, y) = (window.x..window.x + window.width, window.y..window.y + window.height);
-    let mut across = (job.from.0 != job.to.0).then(|| Axis::new(job.from.0, job.to.0, x.clone(), job.filter).fixed());
-    let mut down = (job.from.1 != job.to.1).then(|| Axis::new(job.from.1, job.to.1, y.clone(), job.filter).fixed());
+    let axis = |from: u32, covers: f64, to: u32, range: Range<u32>| {
+        let changes = from != to || covers < f64::from(from);
+        changes.then(|| Axis::new(from, covers, to, range, job.filter).fixed())
+    };
+    let mut across = axis(job.from.0, job.covers.0, job.to.0, x.clone());
+    let mut down = axis(job.from.1, job.covers.1, job.to.1, y.clone());
 
     // Only what the second pass reads goes through the first.
     let columns = across.as_ref().map_or(x.start as usize..x.end as usize, Axis::sources);
@@ -212,7 +216,7 @@ mod tests {
     }
 
     fn axis(from: u32, to: u32, filter: Filter) -> Axis<i32> {
-        Axis::new(from, to, 0..to, filter).fixed()
+        Axis::new(from, from.into(), to, 0..to, filter).fixed()
     }
 
     proptest! {

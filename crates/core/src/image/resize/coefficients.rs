@@ -19,9 +19,10 @@ pub(super) struct Axis<W> {
 }
 
 impl Axis<f64> {
-    /// Weights, summing to 1 for each output, that turn `from` samples into `to`, for the outputs `range` of those.
-    pub(super) fn new(from: u32, to: u32, range: Range<u32>, filter: Filter) -> Self {
-        let scale = f64::from(from) / f64::from(to);
+    /// Weights, summing to 1 for each output, that turn `from` samples into `to`, for the outputs `range` of those. The
+    /// picture covers `covers` of the samples: all, or it ends within the last one.
+    pub(super) fn new(from: u32, covers: f64, to: u32, range: Range<u32>, filter: Filter) -> Self {
+        let scale = covers / f64::from(to);
         // Enlarging leaves the filter as wide as it is; reducing stretches it.
         let stretch = scale.max(1.0);
         let support = filter.support() * stretch;
@@ -90,7 +91,7 @@ mod tests {
     fn weights_sum_to_one() {
         for filter in Filter::ALL {
             for (from, to) in [(1, 1), (1, 7), (7, 1), (100, 33), (33, 100), (1000, 3)] {
-                for (_, weights) in Axis::new(from, to, 0..to, filter).taps() {
+                for (_, weights) in Axis::new(from, from.into(), to, 0..to, filter).taps() {
                     assert!((weights.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{filter:?} {from} {to}");
                 }
             }
@@ -99,9 +100,24 @@ mod tests {
 
     #[test]
     fn a_part_of_the_outputs_has_the_weights_of_the_whole() {
-        let whole = Axis::new(500, 224, 0..224, Filter::Bicubic);
-        let part = Axis::new(500, 224, 50..60, Filter::Bicubic);
+        let whole = Axis::new(500, 500.0, 224, 0..224, Filter::Bicubic);
+        let part = Axis::new(500, 500.0, 224, 50..60, Filter::Bicubic);
         assert!(part.taps().eq(whole.taps().skip(50).take(10)));
+    }
+
+    #[test]
+    fn a_picture_that_ends_within_a_sample_is_read_up_to_there() {
+        let centres = |axis: &Axis<f64>| -> Vec<f64> {
+            let centre =
+                |(sources, weights): (Range<usize>, &[f64])| sources.zip(weights).map(|(i, w)| i as f64 * w).sum();
+            axis.taps().map(centre).collect()
+        };
+        let axis = |covers: f64| Axis::new(50, covers, 10, 0..10, Filter::Bilinear);
+        let (all, part) = (axis(50.0), axis(49.5));
+        for (i, (all, part)) in centres(&all).into_iter().zip(centres(&part)).enumerate().skip(2).take(6) {
+            let expected = (i as f64 + 0.5) * 4.95 - 0.5;
+            assert!((part - expected).abs() < 0.05 && part < all, "{i}: {part} {expected}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A weight of 23 bits does not fit the 16 that its multiply-and-add takes, so it goes in as two numbers, `high * 2048 + low`.
 //! All sums are whole numbers, and come out as those of the simple way, beside which `bytes` tests them.
 
-use std::arch::x86_64::__m256i;
+use std::arch::x86_64::{__m128i, __m256i};
 
 use pulp::{NullaryFnOnce, cast, x86::V3};
 
@@ -96,23 +96,27 @@ impl NullaryFnOnce for Across<'_> {
                     padded
                 })
             });
-            filter_rows(simd, rows, to, to_stride, steps, outputs);
+            let mut to = to.chunks_mut(to_stride).map(|row| row.as_chunks_mut::<3>().0);
+            let to = std::array::from_fn(|_| to.next().unwrap_or_default());
+            filter_rows(simd, rows, length, to, steps, outputs);
         }
     }
 }
 
+/// Rows are `length` bytes long. One of `to` that is not there is empty.
 #[inline(always)]
 fn filter_rows(
     simd: V3,
-    from: [&[u8]; ROWS],
-    to: &mut [u8],
-    to_stride: usize,
+    [a, b, c, d]: [&[u8]; ROWS],
+    length: usize,
+    mut to: [&mut [[u8; 3]]; ROWS],
     steps: &[Weights],
     outputs: &[(usize, usize)],
 ) {
     let (avx, avx2) = (simd.avx, simd.avx2);
     let places: __m256i = cast(PLACES);
-    let half = cast([HALF; 4]);
+    // One by one, so that the compiler sees one length and tests once for all of them whether a step lies within.
+    let from = [&a[..length], &b[..length], &c[..length], &d[..length]];
     let mut first = 0;
     for (output, &(start, end)) in outputs.iter().enumerate() {
         let mut high = [avx._mm256_setzero_si256(); ROWS];
@@ -128,16 +132,26 @@ fn filter_rows(
             }
         }
         first = end;
-        for ((high, low), row) in high.into_iter().zip(low).zip(to.chunks_exact_mut(to_stride)) {
-            let sums = avx2._mm256_add_epi32(avx2._mm256_slli_epi32::<{ LOW_BITS as i32 }>(high), low);
-            let sums =
-                simd.sse2._mm_add_epi32(avx._mm256_castsi256_si128(sums), avx2._mm256_extracti128_si256::<1>(sums));
-            let sums = simd.sse2._mm_add_epi32(sums, half);
-            let wide = simd.sse2._mm_srai_epi32::<{ PRECISION_BITS as i32 }>(sums);
-            let wide = simd.sse2._mm_packs_epi32(wide, wide);
-            let [red, green, blue, _] =
-                simd.sse2._mm_cvtsi128_si32(simd.sse2._mm_packus_epi16(wide, wide)).to_le_bytes();
-            row[output * 3..][..3].copy_from_slice(&[red, green, blue]);
+        let mut sums = [simd.sse2._mm_setzero_si128(); ROWS];
+        for (sums, (high, low)) in sums.iter_mut().zip(high.into_iter().zip(low)) {
+            let both = avx2._mm256_add_epi32(avx2._mm256_slli_epi32::<{ LOW_BITS as i32 }>(high), low);
+            *sums = simd.sse2._mm_add_epi32(avx._mm256_castsi256_si128(both), avx2._mm256_extracti128_si256::<1>(both));
+        }
+        for (pixel, row) in to_pixels(simd, sums).into_iter().zip(&mut to) {
+            if let Some(out) = row.get_mut(output) {
+                *out = pixel;
+            }
         }
     }
+}
+
+/// Red, green and blue of a pixel of each row, from their sums.
+#[inline(always)]
+fn to_pixels(simd: V3, sums: [__m128i; ROWS]) -> [[u8; 3]; ROWS] {
+    let sse2 = simd.sse2;
+    let half = cast([HALF; 4]);
+    let [a, b, c, d] =
+        sums.map(|sums| sse2._mm_srai_epi32::<{ PRECISION_BITS as i32 }>(sse2._mm_add_epi32(sums, half)));
+    let bytes: [[u8; 4]; ROWS] = cast(sse2._mm_packus_epi16(sse2._mm_packs_epi32(a, b), sse2._mm_packs_epi32(c, d)));
+    bytes.map(|[red, green, blue, _]| [red, green, blue])
 }

@@ -42,8 +42,9 @@ pub(super) fn resize<T: Wide>(source: &[T], job: &Job, weigh: bool) -> Vec<T> {
         nearest::resize(source, job, &mut out);
         return out;
     }
-    let columns = Axis::new(job.from.0, job.to.0, window.x..window.x + window.width, job.filter);
-    let rows = Axis::new(job.from.1, job.to.1, window.y..window.y + window.height, job.filter);
+    let (across, down) = (window.x..window.x + window.width, window.y..window.y + window.height);
+    let columns = Axis::new(job.from.0, job.covers.0, job.to.0, across, job.filter);
+    let rows = Axis::new(job.from.1, job.covers.1, job.to.1, down, job.filter);
 
     let mut between = Vec::with_capacity(out_stride * job.from.1 as usize);
     let mut row = Vec::new();

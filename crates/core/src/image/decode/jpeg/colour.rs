@@ -58,7 +58,14 @@ impl Colour {
         match (self, components) {
             (Self::Grey, [grey]) => out.iter_mut().zip(*grey).for_each(|(out, grey)| *out = *grey),
             (Self::Ycc, [y, cb, cr]) => {
-                for (((out, y), cb), cr) in out.as_chunks_mut::<3>().0.iter_mut().zip(*y).zip(*cb).zip(*cr) {
+                let (blocks, rest) = out.as_chunks_mut::<3>().0.as_chunks_mut::<TOGETHER>();
+                let done = blocks.len() * TOGETHER;
+                let (ys, cbs, crs) = (y.as_chunks().0, cb.as_chunks().0, cr.as_chunks().0);
+                for (((out, y), cb), cr) in blocks.iter_mut().zip(ys).zip(cbs).zip(crs) {
+                    *out = rgb_together(y, cb, cr);
+                }
+                let [y, cb, cr] = [y, cb, cr].map(|row| row.get(done..).unwrap_or_default());
+                for (((out, y), cb), cr) in rest.iter_mut().zip(y).zip(cb).zip(cr) {
                     *out = rgb(*y, *cb, *cr);
                 }
             }
@@ -100,21 +107,71 @@ const fn fixed(x: f64) -> i32 {
     (x * (1 << 16) as f64 + 0.5) as i32
 }
 
+/// Pixels of a row that are converted together: each of their samples fills a vector.
+const TOGETHER: usize = 32;
+
+/// [`rgb`] of many pixels, one colour after the other.
+#[inline(always)]
+fn rgb_together(y: &[u8; TOGETHER], cb: &[u8; TOGETHER], cr: &[u8; TOGETHER]) -> [[u8; 3]; TOGETHER] {
+    let [mut r, mut g, mut b] = [[0; TOGETHER]; 3];
+    for i in 0..TOGETHER {
+        r[i] = red(y[i], cr[i]);
+    }
+    for i in 0..TOGETHER {
+        g[i] = green(y[i], cb[i], cr[i]);
+    }
+    for i in 0..TOGETHER {
+        b[i] = blue(y[i], cb[i]);
+    }
+    let mut out = [[0; 3]; TOGETHER];
+    for i in 0..TOGETHER {
+        out[i] = [r[i], g[i], b[i]];
+    }
+    out
+}
+
 /// JFIF's conversion with 16 bits after the point, each product rounded but the two of green together.
 ///
 /// Factors are reduced by whole numbers to fit 16 bits, which changes no bit of the result.
 #[inline(always)]
 fn rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
-    const HALF: i32 = 1 << 15;
+    [red(y, cr), green(y, cb, cr), blue(y, cb)]
+}
+
+#[inline(always)]
+fn red(y: u8, cr: u8) -> u8 {
     const RED: i32 = fixed(1.402) - (1 << 16);
+    let cr = around_zero(cr);
+    (i16::from(y) + cr + scaled::<RED>(cr)).clamp(0, 255) as u8
+}
+
+#[inline(always)]
+fn green(y: u8, cb: u8, cr: u8) -> u8 {
+    const CB: i32 = -fixed(0.344_14);
+    const CR: i32 = (1 << 16) - fixed(0.714_14);
+    let (cb, cr) = (around_zero(cb), around_zero(cr));
+    let sum = (CB * i32::from(cb) + CR * i32::from(cr) + (1 << 15)) >> 16;
+    (i16::from(y) - cr + sum as i16).clamp(0, 255) as u8
+}
+
+#[inline(always)]
+fn blue(y: u8, cb: u8) -> u8 {
     const BLUE: i32 = fixed(1.772) - (2 << 16);
-    const GREEN_CB: i32 = -fixed(0.344_14);
-    const GREEN_CR: i32 = (1 << 16) - fixed(0.714_14);
-    let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);
-    let r = y + cr + ((RED * cr + HALF) >> 16);
-    let g = y - cr + ((GREEN_CB * cb + GREEN_CR * cr + HALF) >> 16);
-    let b = y + 2 * cb + ((BLUE * cb + HALF) >> 16);
-    [r, g, b].map(|x| x.clamp(0, 255) as u8)
+    let cb = around_zero(cb);
+    (i16::from(y) + 2 * cb + scaled::<BLUE>(cb)).clamp(0, 255) as u8
+}
+
+#[inline(always)]
+fn around_zero(difference: u8) -> i16 {
+    i16::from(difference) - 128
+}
+
+/// `x` times `FACTOR`, which has 16 bits after the point, rounded. One bit is rounded away by itself, so that the product is
+/// the upper half of one of 16 bits by 16, which processors have an instruction for.
+#[inline(always)]
+fn scaled<const FACTOR: i32>(x: i16) -> i16 {
+    let twice = (i32::from(2 * x) * FACTOR) >> 16;
+    (twice as i16 + 1) >> 1
 }
 
 /// The colour that `ink` (255 is none) leaves of what black (255 is none) leaves of white.

@@ -71,9 +71,14 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// In pixels.
+    /// In pixels, of the picture as it is made.
     pub(crate) fn size(&self) -> (usize, usize) {
         (self.frame.width, self.frame.height)
+    }
+
+    /// Has the picture made smaller, to be asked once: of each block `side` x `side` pixels, 1, 2, 4 or 8.
+    pub(crate) fn reduce(&mut self, side: usize) {
+        self.frame.reduce(side);
     }
 
     /// The EXIF block, from its TIFF header on.

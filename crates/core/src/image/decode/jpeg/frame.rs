@@ -14,7 +14,9 @@ pub(crate) const COEFFICIENTS: usize = BLOCK * BLOCK;
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
     pub(crate) progressive: bool,
-    /// In pixels.
+    /// Pixels along a side of what a block becomes: 8, or 4, 2 or 1 where the picture is made smaller.
+    pub(crate) side: usize,
+    /// In pixels, of the picture as it is made.
     pub(crate) width: usize,
     pub(crate) height: usize,
     /// The largest sampling factors.
@@ -36,6 +38,8 @@ pub(crate) struct Component {
     pub(crate) v: usize,
     /// Which quantisation table.
     pub(crate) quantisation: usize,
+    /// Samples along a side of what a block becomes, at least the frame's.
+    pub(crate) side: usize,
     /// In samples, without those that only fill blocks.
     pub(crate) width: usize,
     pub(crate) height: usize,
@@ -96,10 +100,12 @@ impl Frame {
             }
             let (width, height) = ((width * h).div_ceil(max_h), (height * v).div_ceil(max_v));
             let (blocks_wide, blocks_high) = (width.div_ceil(BLOCK), height.div_ceil(BLOCK));
-            Ok(Component { id, h, v, quantisation: quantisation.into(), width, height, blocks_wide, blocks_high })
+            let (quantisation, side) = (quantisation.into(), BLOCK);
+            Ok(Component { id, h, v, quantisation, side, width, height, blocks_wide, blocks_high })
         };
         Ok(Self {
             progressive,
+            side: BLOCK,
             width,
             height,
             max_h,
@@ -108,6 +114,24 @@ impl Frame {
             units_high: height.div_ceil(BLOCK * max_v),
             components: components.iter().map(component).collect::<Result<_>>()?,
         })
+    }
+
+    /// Has the picture made smaller: of each block `side` x `side` pixels, 1, 2, 4 or 8. Sizes are rounded up.
+    ///
+    /// A component with fewer samples than there are pixels gives more of each block as far as it can, which is better and
+    /// cheaper than upsampling.
+    pub(crate) fn reduce(&mut self, side: usize) {
+        for c in &mut self.components {
+            c.side = side;
+            let fits = |most: usize, factor: usize, own: usize| (most * side).is_multiple_of(factor * own);
+            while c.side < BLOCK && fits(self.max_h, c.h, 2 * c.side) && fits(self.max_v, c.v, 2 * c.side) {
+                c.side *= 2;
+            }
+            c.width = (self.width * c.h * c.side).div_ceil(self.max_h * BLOCK);
+            c.height = (self.height * c.v * c.side).div_ceil(self.max_v * BLOCK);
+        }
+        (self.width, self.height) = ((self.width * side).div_ceil(BLOCK), (self.height * side).div_ceil(BLOCK));
+        self.side = side;
     }
 
     /// Blocks of a component across, with those that only fill units.
@@ -138,6 +162,31 @@ mod tests {
         assert_eq!((chroma.width, chroma.height, chroma.blocks_wide, chroma.blocks_high), (17, 9, 3, 2));
         assert_eq!(frame.stored_blocks_wide(&frame.components[0]), 6);
         assert_eq!(frame.coefficient_bytes(), 6 * 6 * 128);
+    }
+
+    #[test]
+    fn smaller_sizes_are_rounded_up_and_colour_is_kept_as_long_as_it_can_be() {
+        for (sampling, side, size, luma, chroma) in [
+            (0x22, 8, (33, 17), (8, 33, 17), (8, 17, 9)),
+            (0x22, 4, (17, 9), (4, 17, 9), (8, 17, 9)),
+            (0x22, 1, (5, 3), (1, 5, 3), (2, 5, 3)),
+            (0x21, 2, (9, 5), (2, 9, 5), (2, 5, 5)),
+            (0x44, 4, (17, 9), (4, 17, 9), (8, 9, 5)),
+            (0x44, 1, (5, 3), (1, 5, 3), (4, 5, 3)),
+        ] {
+            let mut payload = YCC_420;
+            payload[7] = sampling;
+            let mut frame = Frame::read(SOF0, &payload, 0).unwrap();
+            frame.reduce(side);
+            let sizes = |c: &Component| (c.side, c.width, c.height);
+            assert_eq!((frame.width, frame.height), size, "{sampling:x} {side}");
+            assert_eq!(
+                (sizes(&frame.components[0]), sizes(&frame.components[1])),
+                (luma, chroma),
+                "{sampling:x} {side}"
+            );
+            assert_eq!(frame.components[1].blocks_high, 17_usize.div_ceil(8 * usize::from(sampling & 15)));
+        }
     }
 
     #[test]

@@ -93,7 +93,12 @@ impl<'a> Gathered<'a> {
     pub(crate) fn pixels(&self, colour: Colour) -> Vec<u8> {
         let mut output = Output::new(self.frame, colour);
         for row in 0..self.frame.units_high {
-            Arch::new().dispatch(Samples { gathered: self, row, output: &mut output });
+            let (arch, gathered) = (Arch::new(), self);
+            if output.is_whole() {
+                arch.dispatch(Samples::<true> { gathered, row, output: &mut output });
+            } else {
+                arch.dispatch(Samples::<false> { gathered, row, output: &mut output });
+            }
             output.give(row + 1);
         }
         output.pixels()
@@ -153,13 +158,13 @@ impl WithSimd for Units<'_, '_, '_> {
 }
 
 /// The samples of a row of units, with the widest vectors that the processor has.
-struct Samples<'s, 'a, 'o> {
+struct Samples<'s, 'a, 'o, const WHOLE: bool> {
     gathered: &'s Gathered<'a>,
     row: usize,
     output: &'s mut Output<'o>,
 }
 
-impl WithSimd for Samples<'_, '_, '_> {
+impl<const WHOLE: bool> WithSimd for Samples<'_, '_, '_, WHOLE> {
     type Output = ();
 
     #[inline(always)]
@@ -174,7 +179,7 @@ impl WithSimd for Samples<'_, '_, '_> {
             for (y, blocks) in rows.skip(row * component.v).take(component.v) {
                 for (x, block) in blocks.iter().enumerate() {
                     let only_dc = block[1..].iter().fold(0, |any, coefficient| any | coefficient) == 0;
-                    output.block(number, (x, y), block, &steps, only_dc);
+                    output.block::<WHOLE>(number, (x, y), block, &steps, only_dc);
                 }
             }
         }

@@ -6,11 +6,13 @@
 
 use super::frame::{BLOCK, COEFFICIENTS};
 
-const CONSTANT_BITS: u32 = 13;
-const EXTRA_BITS: u32 = 2;
+/// Bits after the point of the constants.
+pub(super) const CONSTANT_BITS: u32 = 13;
+/// Bits after the point that samples have between columns and rows.
+pub(super) const EXTRA_BITS: u32 = 2;
 
 /// `x` with [`CONSTANT_BITS`] after the point.
-const fn fixed(x: f64) -> i32 {
+pub(super) const fn fixed(x: f64) -> i32 {
     (x * (1 << CONSTANT_BITS) as f64 + 0.5) as i32
 }
 
@@ -34,7 +36,7 @@ impl Transform for Full {
     fn inverse(block: &[i16; COEFFICIENTS], steps: &[i16; COEFFICIENTS], only_dc: bool, out: &mut [u8], stride: usize) {
         if only_dc {
             let dc = block[0].wrapping_mul(steps[0]).wrapping_shl(EXTRA_BITS);
-            let sample = sample((i32::from(dc) + (1 << (EXTRA_BITS + 2))) >> (EXTRA_BITS + 3));
+            let sample = of_dc(dc);
             for row in out.chunks_mut(stride).take(BLOCK) {
                 row[..BLOCK].fill(sample);
             }
@@ -51,23 +53,29 @@ impl Transform for Full {
         } else {
             transposed(&pass::<{ CONSTANT_BITS - EXTRA_BITS }>(&values))
         };
-        let values = transposed(&pass::<{ CONSTANT_BITS + EXTRA_BITS + 3 }>(&values));
-        for (row, values) in out.chunks_mut(stride).zip(values.as_chunks::<BLOCK>().0) {
-            let samples: [u8; BLOCK] = values.map(|value| sample(value.into()));
-            row[..BLOCK].copy_from_slice(&samples);
+        let values = pass::<{ CONSTANT_BITS + EXTRA_BITS + 3 }>(&values);
+        let samples = transposed(&values.map(sample));
+        for (row, samples) in out.chunks_mut(stride).zip(samples.as_chunks::<BLOCK>().0) {
+            row[..BLOCK].copy_from_slice(samples);
         }
     }
 }
 
 /// Samples are around 128.
 #[inline(always)]
-fn sample(value: i32) -> u8 {
-    (value + 128).clamp(0, 255) as u8
+pub(super) fn sample(value: i16) -> u8 {
+    value.saturating_add(128).clamp(0, 255) as u8
+}
+
+/// The sample that a DC coefficient alone makes; it has [`EXTRA_BITS`] after the point.
+#[inline(always)]
+pub(super) fn of_dc(dc: i16) -> u8 {
+    sample(((i32::from(dc) + (1 << (EXTRA_BITS + 2))) >> (EXTRA_BITS + 3)) as i16)
 }
 
 #[inline(always)]
-fn transposed(block: &[i16; COEFFICIENTS]) -> [i16; COEFFICIENTS] {
-    let mut out = [0; COEFFICIENTS];
+fn transposed<T: Copy + Default>(block: &[T; COEFFICIENTS]) -> [T; COEFFICIENTS] {
+    let mut out = [T::default(); COEFFICIENTS];
     for row in 0..BLOCK {
         for column in 0..BLOCK {
             out[column * BLOCK + row] = block[row * BLOCK + column];

@@ -66,9 +66,14 @@ impl<'a> OneScan<'a> {
 
     /// The picture.
     pub(crate) fn pixels(mut self) -> Vec<u8> {
-        let arch = Arch::new();
+        let (arch, whole) = (Arch::new(), self.output.is_whole());
         for row in 0..self.layout.high {
-            arch.dispatch(Row { scan: &mut self, row });
+            let scan = &mut self;
+            if whole {
+                arch.dispatch(Row::<true> { scan, row })
+            } else {
+                arch.dispatch(Row::<false> { scan, row })
+            }
             if (row + 1) % self.rows == 0 || row + 1 == self.layout.high {
                 self.output.give((row + 1).div_ceil(self.rows));
             }
@@ -77,7 +82,7 @@ impl<'a> OneScan<'a> {
     }
 
     #[inline(always)]
-    fn row(&mut self, row: usize) {
+    fn row<const WHOLE: bool>(&mut self, row: usize) {
         for unit in 0..self.layout.wide {
             if self.restarts.before_unit(&mut self.bits) {
                 self.parts.iter_mut().for_each(|part| part.prediction = 0);
@@ -88,7 +93,7 @@ impl<'a> OneScan<'a> {
                         let mut block = [0; COEFFICIENTS];
                         let any = !self.restarts.starved
                             && sequential::block(&mut self.bits, &part.dc, &part.ac, &mut part.prediction, &mut block);
-                        self.output.block(part.component, (x, y), &block, &part.steps, !any);
+                        self.output.block::<WHOLE>(part.component, (x, y), &block, &part.steps, !any);
                     }
                 }
             }
@@ -98,16 +103,16 @@ impl<'a> OneScan<'a> {
 }
 
 /// A row of units, with the widest vectors that the processor has.
-struct Row<'r, 'a> {
+struct Row<'r, 'a, const WHOLE: bool> {
     scan: &'r mut OneScan<'a>,
     row: usize,
 }
 
-impl WithSimd for Row<'_, '_> {
+impl<const WHOLE: bool> WithSimd for Row<'_, '_, WHOLE> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        self.scan.row(self.row);
+        self.scan.row::<WHOLE>(self.row);
     }
 }

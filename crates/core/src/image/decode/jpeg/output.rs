@@ -8,6 +8,7 @@ use super::{
     plane::Plane,
     upsample::{Rows, Upsampling},
 };
+use crate::image::recycled;
 
 /// Gathers samples and gives pixels.
 pub(crate) struct Output<'a> {
@@ -27,14 +28,20 @@ impl<'a> Output<'a> {
             frame,
             colour,
             planes: frame.components.iter().map(plane).collect(),
-            pixels: vec![0; frame.width * frame.height * colour.channels()],
+            // Every row is written once all units are decoded, whatever they hold.
+            pixels: recycled::bytes(frame.width * frame.height * colour.channels()),
             next: 0,
         }
     }
 
-    /// Takes a block of a component; its place is counted in blocks.
+    /// Whether the picture is not made smaller.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.frame.side == BLOCK
+    }
+
+    /// Takes a block of a component; its place is counted in blocks. `WHOLE` promises what it does in [`Plane::set`].
     #[inline(always)]
-    pub(crate) fn block(
+    pub(crate) fn block<const WHOLE: bool>(
         &mut self,
         component: usize,
         place: (usize, usize),
@@ -43,7 +50,7 @@ impl<'a> Output<'a> {
         only_dc: bool,
     ) {
         if let Some((plane, ..)) = self.planes.get_mut(component) {
-            plane.set(place, block, steps, only_dc);
+            plane.set::<WHOLE>(place, block, steps, only_dc);
         }
     }
 
@@ -53,7 +60,7 @@ impl<'a> Output<'a> {
             self.frame.height
         } else {
             // The last row of samples waits for the one below it.
-            let ready = |(c, (_, up, _)): (&Component, &(_, Upsampling, _))| (rows * c.v * BLOCK - 1) * up.down();
+            let ready = |(c, (_, up, _)): (&Component, &(_, Upsampling, _))| (rows * c.v * c.side - 1) * up.down();
             self.frame.components.iter().zip(&self.planes).map(ready).min().unwrap_or(0).min(self.frame.height)
         };
         Arch::new().dispatch(Pixels { output: self, ready });

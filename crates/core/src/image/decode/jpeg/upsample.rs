@@ -32,13 +32,15 @@ pub(crate) struct Rows {
 }
 
 impl Upsampling {
-    /// What libjpeg chooses.
+    /// What libjpeg chooses. At 1/8 of a picture's size it interpolates nothing.
     pub(crate) fn of(frame: &Frame, component: &Component) -> Self {
-        match (frame.max_h / component.h, frame.max_v / component.v) {
+        let pixels = |most: usize, factor: usize| most * frame.side / (factor * component.side);
+        let interpolates = frame.side > 1;
+        match (pixels(frame.max_h, component.h), pixels(frame.max_v, component.v)) {
             (1, 1) => Self::None,
-            (2, 1) if component.width > 2 => Self::Wide,
-            (1, 2) => Self::High,
-            (2, 2) if component.width > 2 => Self::Both,
+            (2, 1) if interpolates && component.width > 2 => Self::Wide,
+            (1, 2) if interpolates => Self::High,
+            (2, 2) if interpolates && component.width > 2 => Self::Both,
             (h, v) => Self::Repeat(h, v),
         }
     }
