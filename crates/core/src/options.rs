@@ -63,6 +63,8 @@ pub struct EmbedOptions {
     pub icc: Icc,
     /// Which frame or page of an animation or document, from 0.
     pub frame: u32,
+    /// Embed identical images of a run once.
+    pub dedupe: bool,
     /// Options that only some providers know; see [`Provider::option_specs`](crate::Provider::option_specs).
     pub extra: std::collections::BTreeMap<String, serde_json::Value>,
 }
@@ -85,6 +87,7 @@ impl Default for EmbedOptions {
             exif_orientation: true,
             icc: Icc::Ignore,
             frame: 0,
+            dedupe: true,
             extra: std::collections::BTreeMap::new(),
         }
     }
@@ -166,6 +169,11 @@ pub const OPTIONS: &[OptionSpec] = &[
         name: "frame",
         values: "0, 1, 2, …",
         summary: "which frame of an animation or page of a document (default 0, the first)",
+    },
+    OptionSpec {
+        name: "dedupe",
+        values: "true | false",
+        summary: "embed identical images of a run once (default true)",
     },
 ];
 
