@@ -328,7 +328,7 @@ pub(crate) struct ReuseArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
 
-    /// Keep no vectors, whatever imbed.toml or IMBED_CACHE says
+    /// Keep no vectors, whatever the configuration says
     #[arg(long, conflicts_with = "cache")]
     pub(crate) no_cache: bool,
 
