@@ -35,6 +35,7 @@ Examples:
   find . -name '*.png' | imbed embed - -o - | jq .path
   imbed embed photos --model ./clip-vit-base-patch32 --explain
   imbed embed photos --model openai/clip-vit-base-patch32 -o photos.parquet
+  imbed embed photos --cache vectors -o photos.parquet  # again: only new images
 
 Exit codes:
   0 all well; 1 some rows failed and are null; 2 refused before any work;
@@ -45,7 +46,9 @@ The object that --json prints:
   skipped_files {total, by_extension}, seconds, images_per_second,
   stages {read_seconds, decode_seconds, preprocess_seconds, model_seconds,
   model_load_seconds, write_seconds} (summed over threads), bytes_read, batches,
-  retries, halvings, provider, model, dimensions, outputs [{path, bytes}]";
+  retries, halvings, copies (of the embedded: images of an earlier row), cached
+  (of the embedded: from --cache), cache_failure (null if all is well), provider,
+  model, dimensions, outputs [{path, bytes}]";
 
 const INSPECT_EXAMPLES: &str = "\
 Examples:
@@ -129,6 +132,9 @@ pub(crate) struct EmbedArgs {
 
     #[command(flatten)]
     pub(crate) resources: ResourceArgs,
+
+    #[command(flatten)]
+    pub(crate) reuse: ReuseArgs,
 
     #[command(flatten)]
     pub(crate) on: OnCluster,
@@ -318,6 +324,22 @@ pub(crate) struct ResourceArgs {
     /// Threads that read, decode and preprocess [default: one per core]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Work that is not done twice")]
+pub(crate) struct ReuseArgs {
+    /// Keep vectors in this folder, and take those of images that earlier runs embedded from there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
+
+    /// Keep no vectors, whatever the configuration says
+    #[arg(long, conflicts_with = "cache")]
+    pub(crate) no_cache: bool,
+
+    /// Embed every row, although an earlier one of the run may have the same image
+    #[arg(long)]
+    pub(crate) no_dedupe: bool,
 }
 
 #[derive(Debug, Default, Args)]

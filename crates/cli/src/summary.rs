@@ -76,6 +76,9 @@ impl Summary {
             "batches": self.metrics.batches,
             "retries": self.metrics.retries,
             "halvings": self.metrics.halvings,
+            "copies": self.metrics.copies,
+            "cached": self.metrics.cached,
+            "cache_failure": self.metrics.cache_failure,
             "service": {
                 "requests": self.metrics.service.requests,
                 "retries": self.metrics.service.retries,
@@ -99,6 +102,15 @@ impl fmt::Display for Summary {
             write!(f, ", {} without an image", show::thousands(m.nulls))?;
         }
         writeln!(f)?;
+        if m.copies + m.cached > 0 {
+            let copies = (m.copies > 0).then(|| format!("{} identical to an earlier row", show::thousands(m.copies)));
+            let cached = (m.cached > 0).then(|| format!("{} from the cache", show::thousands(m.cached)));
+            let both: Vec<String> = copies.into_iter().chain(cached).collect();
+            writeln!(f, "saved     {}", both.join(", "))?;
+        }
+        if let Some(why) = &m.cache_failure {
+            writeln!(f, "cache     {why}")?;
+        }
         if m.failed() > 0 {
             let kinds: Vec<String> =
                 m.errors.iter().map(|(kind, n)| format!("{kind} {}", show::thousands(*n))).collect();

@@ -111,9 +111,10 @@ impl Bench {
         loaded.clone().ok_or_else(|| Error::new(ErrorKind::Internal, "a model that was loaded is not there"))
     }
 
-    /// An engine for the subject's model with `options` over the subject's own.
+    /// An engine for the subject's model with `options` over the subject's own. Every row reaches the model, identical or not.
     pub(crate) fn engine(&self, options: &[(&str, &str)]) -> Result<Engine> {
-        Engine::builder(self.describe(options)?).build()
+        let options = [&[("dedupe", "false")], options].concat();
+        Engine::builder(self.describe(&options)?).build()
     }
 
     /// Whether two sets of vectors of the same images are as alike as the model claims: to the bit where it says that it

@@ -5,6 +5,7 @@
 //! provider = "candle"
 //! model = "./clip-vit-base-patch32"
 //! offline = true                # nothing is downloaded
+//! cache = "vectors"             # a folder with the vectors of earlier runs
 //!
 //! [options]
 //! batch_size = 32
@@ -15,10 +16,13 @@
 //! options = { normalize = true }
 //! ```
 //!
-//! The environment wins over the file: `IMBED_PROVIDER`, `IMBED_MODEL`, `IMBED_OFFLINE`, and `IMBED_OPTIONS_BATCH_SIZE` for
-//! options.
+//! The environment wins over the file: `IMBED_PROVIDER`, `IMBED_MODEL`, `IMBED_OFFLINE`, `IMBED_CACHE`, and
+//! `IMBED_OPTIONS_BATCH_SIZE` for options.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use figment::{
     Figment,
@@ -44,6 +48,8 @@ pub struct Config {
     /// Nothing is downloaded: a model that is not here is an error.
     #[serde(deserialize_with = "figment::util::bool_from_str_or_int")]
     pub offline: bool,
+    /// The folder where vectors are kept for later runs; `None`, or an empty path: they are not kept.
+    pub cache: Option<PathBuf>,
     /// Options by name.
     pub options: BTreeMap<String, Value>,
     /// Named, configured providers.
@@ -77,12 +83,12 @@ impl Config {
         // Other programs of the family have variables of their own (`IMBED_LOG`), so only these are read.
         let ours = |name: &UncasedStr| {
             let n = name.as_str().to_ascii_lowercase();
-            ["provider", "model", "offline"].contains(&n.as_str()) || n.starts_with("options_")
+            ["provider", "model", "offline", "cache"].contains(&n.as_str()) || n.starts_with("options_")
         };
         let figment = if file.is_file() { Figment::from(Toml::file_exact(file)) } else { Figment::new() };
         figment.merge(Env::prefixed("IMBED_").filter(ours).map(key_path)).extract().map_err(|e| {
             Error::new(ErrorKind::Config, e.to_string()).hint(format!(
-                "{} holds provider, model, offline, [options] and [providers.NAME]; see docs/configuration",
+                "{} holds provider, model, offline, cache, [options] and [providers.NAME]; see docs/configuration",
                 file.display()
             ))
         })
@@ -108,12 +114,13 @@ mod tests {
         let file = dir.path().join("imbed.toml");
         std::fs::write(
             &file,
-            "provider = 'p'\nmodel = 'm'\noffline = true\n[options]\nbatch_size = 3\n[providers.x]\nprovider = 'q'\noptions = { alpha = 'white' }\n",
+            "provider = 'p'\nmodel = 'm'\noffline = true\ncache = 'c'\n[options]\nbatch_size = 3\n[providers.x]\nprovider = 'q'\noptions = { alpha = 'white' }\n",
         )
         .unwrap();
         let config = Config::load(Some(&file)).unwrap();
         assert_eq!(config.provider.as_deref(), Some("p"));
         assert!(config.offline);
+        assert_eq!(config.cache.as_deref(), Some(Path::new("c")));
         assert_eq!(config.options["batch_size"], 3);
         assert_eq!(config.providers["x"].options["alpha"], "white");
     }

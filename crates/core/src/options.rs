@@ -65,6 +65,8 @@ pub struct EmbedOptions {
     pub frame: u32,
     /// Whether JPEGs may be decoded smaller than they are.
     pub decode: Decoding,
+    /// Embed identical images of a run once.
+    pub dedupe: bool,
     /// Options that only some providers know; see [`Provider::option_specs`](crate::Provider::option_specs).
     pub extra: std::collections::BTreeMap<String, serde_json::Value>,
 }
@@ -88,6 +90,7 @@ impl Default for EmbedOptions {
             icc: Icc::Ignore,
             frame: 0,
             decode: Decoding::Exact,
+            dedupe: true,
             extra: std::collections::BTreeMap::new(),
         }
     }
@@ -174,6 +177,11 @@ pub const OPTIONS: &[OptionSpec] = &[
         name: "decode",
         values: "exact | fast",
         summary: "JPEGs larger than the model needs: whole as in PIL, or at 1/2, 1/4 or 1/8 (default exact)",
+    },
+    OptionSpec {
+        name: "dedupe",
+        values: "true | false",
+        summary: "embed identical images of a run once (default true)",
     },
 ];
 

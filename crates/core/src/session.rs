@@ -3,7 +3,7 @@
 //! In order: the explicit argument, the session, the environment and `imbed.toml`, the default. Where nobody names a provider
 //! or a model, that is the built-in model; where a provider is named without a model, it is the provider's default model.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 
 use crate::{
     EmbedOptions, Error, ErrorKind, FetchProgress, FetchScope, ImageEmbedderDescriptor, Provider, Registry, Result,
@@ -141,6 +141,11 @@ impl Session {
     /// From here on, [`fetch`](Self::fetch) downloads nothing, or may again.
     pub fn set_offline(&mut self, offline: bool) {
         self.config.offline = offline;
+    }
+
+    /// The folder where vectors are kept for later runs, as `imbed.toml` or the environment said.
+    pub fn cache(&self) -> Option<&Path> {
+        self.config.cache.as_deref().filter(|folder| !folder.as_os_str().is_empty())
     }
 
     /// Brings the files of the model that `request` means to this machine, as far as `scope` goes and they are not here yet.

@@ -27,11 +27,13 @@ fn main() -> Result<()> {
         [rounds, ..] => rounds.parse().map_err(|e| wrong(format!("the number of rounds: {e}")))?,
     };
     let session = Session::new(Registry::linked());
-    let request = Request { provider: None, model: Some(model.clone()), options: OptionMap::default() };
+    // Photos may be there several times, to make a larger folder.
+    let options = OptionMap::from_iter([("dedupe", "false")]);
+    let request = Request { provider: None, model: Some(model.clone()), options };
     let engine = Engine::builder(session.resolve(&request)?.descriptor).build()?;
     let context = Imbed::new(session).context();
     let runtime = tokio::runtime::Runtime::new().map_err(|e| Error::io("cannot start threads", e))?;
-    let query = format!("SELECT embed_image(image, '{model}') AS embedding FROM images('{photos}')");
+    let query = format!("SELECT embed_image(image, '{model}', dedupe => false) AS embedding FROM images('{photos}')");
 
     let mut seconds = [Vec::new(), Vec::new()];
     // The first round also loads the model and the files, and is not counted.

@@ -19,7 +19,8 @@ fn main() -> Result<()> {
     let context = Imbed::new(Session::new(Registry::linked())).context();
     let context = if plan == "fused" { context } else { without_rule(&context) };
     let query = format!(
-        "SELECT embed_image(resize_image(convert_image(decode_image(image), 'RGB'), 2000, 1500)) AS e FROM images('{photos}')"
+        "SELECT embed_image(resize_image(convert_image(decode_image(image), 'RGB'), 2000, 1500), dedupe => false) AS e \
+         FROM images('{photos}')"
     );
     let runtime = tokio::runtime::Runtime::new().map_err(|e| Error::io("cannot start threads", e))?;
     let rows = runtime.block_on(rows(&context, &query))?;

@@ -36,6 +36,9 @@ pub(crate) use spread::SpreadRule;
 /// The metric that counts rows which failed.
 pub(crate) const FAILED_ROWS: &str = "failed_rows";
 
+/// The metric that counts rows whose image an earlier row of the process's pipeline has, so that it was not embedded again.
+pub(crate) const COPIED_ROWS: &str = "copied_rows";
+
 /// Rows that failed and became null in what has run of `plan`.
 ///
 /// ```text
@@ -64,14 +67,16 @@ pub(crate) struct Failures {
     pub(crate) count: Count,
 }
 
-/// The vectors of `images` as a column.
+/// The vectors of `images` as a column. Adds to `copies` how many of them are those of earlier rows.
 pub(crate) async fn embed(
     producer: Producer,
     images: Images,
     labels: Option<ArrayRef>,
     failures: &Failures,
+    copies: &Count,
 ) -> Result<ArrayRef> {
-    let Embedded { embeddings, errors } = producer.embed(images, labels).await?;
+    let Embedded { embeddings, errors, copies: copied } = producer.embed(images, labels).await?;
+    copies.add(copied);
     failures.count.add(errors.len());
     for error in errors {
         let row = failures.first_row + error.row as u64;

@@ -20,7 +20,7 @@ use std::{
 use arrow_array::{ArrayRef, FixedSizeListArray, RecordBatch, RecordBatchOptions};
 use arrow_schema::Schema;
 use imbed_core::{Error, ErrorKind, Result};
-use imbed_engine::{Allocator, Chunk, EmbedStream, Engine, GpuInventory, Images, RowError};
+use imbed_engine::{Allocator, Chunk, EmbedStream, EmbeddedChunk, Engine, GpuInventory, Images, RowError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{error::copy, models::Model};
@@ -68,6 +68,8 @@ pub(crate) struct Embedded {
     pub(crate) embeddings: FixedSizeListArray,
     /// The rows that failed.
     pub(crate) errors: Vec<RowError>,
+    /// Rows that have the vector of an earlier row, which has the same image.
+    pub(crate) copies: usize,
 }
 
 /// The right to send images into a pipeline.
@@ -170,7 +172,8 @@ fn deliver(stream: EmbedStream, queue: &Queue, failure: &Failure) {
             Ok(chunk) => {
                 if let Some(reply) = lock(&queue.replies).pop_front() {
                     // Whoever has gone needs no vectors.
-                    let _ = reply.send(Embedded { embeddings: chunk.embeddings, errors: chunk.errors });
+                    let EmbeddedChunk { embeddings, errors, copies, .. } = chunk;
+                    let _ = reply.send(Embedded { embeddings, errors, copies });
                 }
             }
             Err(error) => *lock(failure) = Some(error),

@@ -444,6 +444,21 @@ async fn rows_that_failed_are_counted_where_the_plan_tells() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn identical_images_are_embedded_once_and_counted() {
+    let (context, counts) = Counting::session("copied-rows");
+    table(&context, 10, 1, &[4], &[]);
+    let twice = "FROM (SELECT id, image FROM t UNION ALL SELECT id, image FROM t)";
+    let query = |options: &str| format!("SELECT id, embed_image(image{options}) AS e {twice} ORDER BY id");
+    let once = rows(&context, &query("")).await;
+    assert_eq!(counts.images.swap(0, SeqCst), 9);
+    let each = rows(&context, &query(", dedupe => false")).await;
+    assert_eq!(counts.images.swap(0, SeqCst), 18);
+    assert_eq!(vectors(once.column(1)), vectors(each.column(1)));
+    let analyzed = rows(&context, &format!("EXPLAIN ANALYZE {}", query(""))).await;
+    assert!(texts(analyzed.column(1))[0].as_deref().unwrap().contains("copied_rows=9"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_partition_and_many_give_the_same() {
     let (context, _) = Counting::session("partitions");
     table(&context, 60, 5, &[3], &[]);

@@ -28,6 +28,7 @@ struct Pending {
     values: Vec<f32>,
     valid: BooleanBufferBuilder,
     errors: Vec<RowError>,
+    copies: usize,
     left: usize,
 }
 
@@ -56,6 +57,7 @@ impl Assembler {
                     values: vec![0.0; rows * self.size],
                     valid,
                     errors: Vec::new(),
+                    copies: 0,
                     left: rows,
                 });
             }
@@ -65,12 +67,13 @@ impl Assembler {
                 chunk.errors.push(error);
                 chunk.left -= 1;
             }
-            Event::Vectors { slots, vectors } => {
+            Event::Vectors { slots, vectors, copies } => {
                 let size = self.size;
                 for (slot, vector) in slots.iter().zip(vectors.chunks_exact(size)) {
                     let chunk = self.chunk(slot.source.chunk);
                     chunk.values[slot.row * size..][..size].copy_from_slice(vector);
                     chunk.valid.set_bit(slot.row, true);
+                    chunk.copies += usize::from(copies);
                     chunk.left -= 1;
                 }
             }
@@ -94,6 +97,7 @@ impl Assembler {
             batch: chunk.batch,
             embeddings,
             errors: chunk.errors,
+            copies: chunk.copies,
         }))
     }
 

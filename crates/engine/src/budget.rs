@@ -18,6 +18,8 @@ pub(crate) struct Budget {
 struct State {
     bytes: usize,
     rows: usize,
+    /// Rows that wait for the vector of another.
+    copies: usize,
     closed: bool,
 }
 
@@ -54,6 +56,26 @@ impl Budget {
     pub(crate) fn rows_left(&self, rows: usize) {
         let mut state = self.lock();
         state.rows = state.rows.saturating_sub(rows);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Waits until fewer than `most` rows wait for the vector of another, and lets one more do so. `false` if the budget was closed.
+    ///
+    /// Such a row holds no pixels, but its place in the output, and there may be any number of them behind one slow call.
+    pub(crate) fn copy_waits(&self, most: usize) -> bool {
+        let mut state = self.lock();
+        while !state.closed && state.copies >= most {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.copies += 1;
+        !state.closed
+    }
+
+    /// `rows` rows have the vector of another, or know that there is none.
+    pub(crate) fn copies_left(&self, rows: usize) {
+        let mut state = self.lock();
+        state.copies = state.copies.saturating_sub(rows);
         drop(state);
         self.changed.notify_all();
     }
@@ -96,6 +118,22 @@ mod tests {
         assert!(budget.acquire(100));
         budget.row_waits();
         assert!(budget.acquire(100));
+    }
+
+    #[test]
+    fn so_many_copies_wait_and_no_more() {
+        let budget = Arc::new(Budget::new(1, 0));
+        assert!(budget.copy_waits(2) && budget.copy_waits(2));
+        let waiting = thread::spawn({
+            let budget = Arc::clone(&budget);
+            move || budget.copy_waits(2)
+        });
+        thread::sleep(Duration::from_millis(20));
+        assert!(!waiting.is_finished());
+        budget.copies_left(1);
+        assert!(waiting.join().unwrap());
+        budget.close();
+        assert!(!budget.copy_waits(2), "closing frees who waits");
     }
 
     #[test]

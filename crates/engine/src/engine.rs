@@ -1,16 +1,24 @@
 //! The way in: plan once, run as often as wanted.
 
-use std::{iter, sync::Arc, time::Duration};
+use std::{
+    iter,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use arrow_array::{ArrayRef, FixedSizeListArray, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Field, Schema};
 use imbed_core::{
-    Device, Error, ErrorKind, Execution, ImageEmbedderDescriptor, InputSpec, Result, arrow::embedding_field,
+    Device, Error, ErrorKind, Execution, ImageEmbedderDescriptor, InputSpec, Result,
+    arrow::{Provenance, embedding_field},
     image::DecodeOptions,
 };
 
 use crate::{
     batch::{Batcher, Layout},
+    cache::{Cache, Key},
+    copies::Copies,
     gpu::{Allocator, GpuInventory, SystemInventory},
     input::{Chunk, Images},
     load::Loaded,
@@ -20,6 +28,7 @@ use crate::{
     provenance::provenance,
     requests::Requests,
     resources::Machine,
+    reuse::Reuse,
     stream::{EmbedStream, Parts},
 };
 
@@ -48,6 +57,8 @@ pub struct Engine {
     decode: DecodeOptions,
     allocator: Allocator,
     linger: Option<Duration>,
+    cache: Option<PathBuf>,
+    provenance: OnceLock<Provenance>,
     loaded: Arc<Loaded>,
     requests: Option<Arc<Requests>>,
 }
@@ -71,6 +82,7 @@ pub struct EngineBuilder {
     inventory: Arc<dyn GpuInventory>,
     allocator: Allocator,
     linger: Option<Duration>,
+    cache: Option<PathBuf>,
 }
 
 impl EngineBuilder {
@@ -119,9 +131,20 @@ impl EngineBuilder {
         self
     }
 
+    /// Keeps vectors in the folder `cache`, for later runs: an image that was embedded before, by the same model with the same options,
+    /// is not embedded again. The folder is made if need be. Several processes may use it at once.
+    ///
+    /// Telling models apart needs the hash of their weights, so each engine reads them once. A run finds what was there when it
+    /// began, and holds 16 bytes in memory for each of these vectors.
+    #[must_use]
+    pub fn cache(mut self, cache: Option<PathBuf>) -> Self {
+        self.cache = cache;
+        self
+    }
+
     /// Decides everything. Loads nothing.
     pub fn build(self) -> Result<Engine> {
-        let Self { descriptor, mut decode, prepare_threads, machine, inventory, allocator, linger } = self;
+        let Self { descriptor, mut decode, prepare_threads, machine, inventory, allocator, linger, cache } = self;
         let plan = Plan::new(descriptor.as_ref(), machine, inventory.as_ref(), prepare_threads)?;
         match (descriptor.execution(), descriptor.input()) {
             (Execution::Async, InputSpec::Pixels(_)) => {
@@ -142,7 +165,8 @@ impl EngineBuilder {
         decode.frame = options.frame;
         decode.at_least = None;
         let requests = Requests::start(descriptor.execution())?;
-        Ok(Engine { descriptor, plan, decode, allocator, linger, loaded: Arc::default(), requests })
+        let (provenance, loaded) = (OnceLock::new(), Arc::default());
+        Ok(Engine { descriptor, plan, decode, allocator, linger, cache, provenance, loaded, requests })
     }
 }
 
@@ -157,6 +181,7 @@ impl Engine {
             inventory: Arc::new(SystemInventory),
             allocator: Allocator::global(),
             linger: None,
+            cache: None,
         }
     }
 
@@ -170,9 +195,14 @@ impl Engine {
         &self.descriptor
     }
 
+    /// The folder where vectors are kept, if they are.
+    pub fn cache(&self) -> Option<&Path> {
+        self.cache.as_deref()
+    }
+
     /// The embedding column's field: its type, and metadata that say what made it. Reads the weights to hash them.
     pub fn field(&self, name: &str) -> Result<Field> {
-        Self::field_of(name, self.descriptor.as_ref(), true)
+        Ok(embedding_field(name, self.plan.dimensions, self.provenance()?))
     }
 
     /// The same of a model that is not to be run here: for planners. Reads the weights only if they are to be hashed.
@@ -204,8 +234,16 @@ impl Engine {
                 decode: self.decode,
                 alpha: self.descriptor.options().alpha,
                 decoding: self.descriptor.options().decode,
+                reuse: self.reuse()?,
             },
-            batcher: Batcher { batch_size: self.plan.batch_size.value, layout, row_bytes, linger: self.linger },
+            batcher: Batcher {
+                batch_size: self.plan.batch_size.value,
+                layout,
+                row_bytes,
+                linger: self.linger,
+                // One in each worker, and as many in the channel to them.
+                under_way: 2 * self.plan.workers.value,
+            },
             loaded: Arc::clone(&self.loaded),
             leases: self.leases()?,
             requests: self.requests.clone(),
@@ -222,6 +260,26 @@ impl Engine {
         let mut stream = self.embed_stream(iter::once(Ok(Chunk { batch, images, labels: None })))?;
         let chunk = stream.next().ok_or_else(|| Error::new(ErrorKind::Internal, "a run gave nothing back"))??;
         Ok(Embedded { embeddings: chunk.embeddings, errors: chunk.errors })
+    }
+
+    /// What makes the vectors. Reads the weights the first time.
+    fn provenance(&self) -> Result<&Provenance> {
+        if self.provenance.get().is_none() {
+            // Whoever came first has put in the same.
+            let _ = self.provenance.set(provenance(self.descriptor.as_ref(), true)?);
+        }
+        self.provenance.get().ok_or_else(|| Error::new(ErrorKind::Internal, "what makes the vectors was lost"))
+    }
+
+    /// What a run need not embed.
+    fn reuse(&self) -> Result<Reuse> {
+        let size = self.plan.dimensions;
+        let copies = self.descriptor.options().dedupe.then(|| Arc::new(Copies::new(size)));
+        let open = |folder: &PathBuf| {
+            let key = Key::new(self.provenance()?, size, &self.plan.devices.value, &self.decode)?;
+            Cache::open(folder, key, size).map(Arc::new)
+        };
+        Ok(Reuse { copies, cache: self.cache.as_ref().map(open).transpose()? })
     }
 
     /// A lease for each worker; `None` on the processor, which is shared.

@@ -8,6 +8,7 @@ use imbed_core::Result;
 
 use crate::{
     budget::Budget,
+    fingerprint::Fingerprint,
     input::Chunk,
     report::Event,
     rows::{Job, Source},
@@ -29,7 +30,8 @@ pub(crate) fn feed(
                 if !budget.acquire(bytes) {
                     return;
                 }
-                let source = Arc::new(Source { chunk, first_row: sequence, images, labels, bytes });
+                let steps = Fingerprint::of_steps(images.unchanged().1);
+                let source = Arc::new(Source { chunk, first_row: sequence, images, steps, labels, bytes });
                 if feed_chunk(batch, &source, &mut sequence, budget, row_bytes, jobs, events).is_none() {
                     return;
                 }

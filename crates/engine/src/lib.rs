@@ -9,7 +9,9 @@
 //! The stages are threads joined by bounded channels, so they overlap and memory does not grow with the table: the feeder
 //! waits for the byte budget before it lets more rows in. Rows are put back in order before they are batched,
 //! so a batch holds consecutive rows and a run is repeatable. A row that cannot be read is null or stops the run, as
-//! [`OnError`](imbed_core::options::OnError) says, and never costs its neighbours.
+//! [`OnError`](imbed_core::options::OnError) says, and never costs its neighbours. A row whose image an earlier row has takes that row's
+//! vector (the option `dedupe`), and one whose image an earlier run has embedded may take it from a folder
+//! ([`EngineBuilder::cache`]); neither is decoded.
 //!
 //! [`Engine`] is the way in: [`Engine::builder`] plans, [`Engine::embed_stream`] and [`Engine::embed_array`] run. Whether the
 //! model blocks or is asynchronous, the caller sees the same iterator of [`EmbeddedChunk`]s. What was decided and why is a
@@ -18,10 +20,13 @@
 mod assemble;
 mod batch;
 mod budget;
+mod cache;
 mod cancel;
+mod copies;
 mod engine;
 mod feed;
 pub mod files;
+mod fingerprint;
 mod finish;
 mod gpu;
 mod input;
@@ -35,6 +40,7 @@ mod provenance;
 mod report;
 mod requests;
 mod resources;
+mod reuse;
 mod rows;
 mod steps;
 mod stream;

@@ -33,6 +33,8 @@ pub(crate) struct Metrics {
     batches: AtomicU64,
     retries: AtomicU64,
     halvings: AtomicU64,
+    copies: AtomicU64,
+    cached: AtomicU64,
     errors: Mutex<BTreeMap<ErrorKind, u64>>,
     dtype: OnceLock<Dtype>,
 }
@@ -78,6 +80,24 @@ impl Metrics {
         self.embedded.fetch_add(rows as u64, Relaxed);
     }
 
+    /// Rows that have the vector of an earlier one.
+    pub(crate) fn add_copies(&self, rows: usize) {
+        self.copies.fetch_add(rows as u64, Relaxed);
+        self.add_embedded(rows);
+    }
+
+    /// A row that has a vector of an earlier run.
+    pub(crate) fn add_cached(&self) {
+        self.cached.fetch_add(1, Relaxed);
+        self.add_embedded(1);
+    }
+
+    /// Whether the model has given a vector.
+    pub(crate) fn model_has_proven_itself(&self) -> bool {
+        let others = self.copies.load(Relaxed) + self.cached.load(Relaxed);
+        self.embedded.load(Relaxed) > others
+    }
+
     pub(crate) fn add_null(&self) {
         self.rows.fetch_add(1, Relaxed);
         self.nulls.fetch_add(1, Relaxed);
@@ -99,6 +119,9 @@ impl Metrics {
             batches: self.batches.load(Relaxed),
             retries: self.retries.load(Relaxed),
             halvings: self.halvings.load(Relaxed),
+            copies: self.copies.load(Relaxed),
+            cached: self.cached.load(Relaxed),
+            cache_failure: None,
             service: Usage::default(),
             dtype: self.dtype.get().copied(),
             read: time(Stage::Read),
@@ -130,6 +153,12 @@ pub struct MetricsSnapshot {
     pub retries: u64,
     /// Batches that were halved because memory ran out.
     pub halvings: u64,
+    /// Of the rows that have a vector, those that were not embedded because an earlier row has the same image.
+    pub copies: u64,
+    /// Of the rows that have a vector, those whose vector was in the cache.
+    pub cached: u64,
+    /// Why vectors of this run are not in the cache, if something went wrong.
+    pub cache_failure: Option<String>,
     /// What the model's service was asked for by this run; nothing, for local models.
     pub service: Usage,
     /// What the loaded model computes in, where it says so; it is the choice of `dtype = auto`.
@@ -161,6 +190,11 @@ impl Serialize for MetricsSnapshot {
         map.serialize_entry("halvings", &self.halvings)?;
         if let Some(dtype) = self.dtype {
             map.serialize_entry("dtype", &dtype)?;
+        }
+        map.serialize_entry("copies", &self.copies)?;
+        map.serialize_entry("cached", &self.cached)?;
+        if let Some(why) = &self.cache_failure {
+            map.serialize_entry("cache_failure", why)?;
         }
         if self.service != Usage::default() {
             map.serialize_entry("service_requests", &self.service.requests)?;

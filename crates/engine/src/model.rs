@@ -6,16 +6,18 @@ mod isolate;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crossbeam_channel::Receiver;
-use imbed_core::{ErrorKind, Result};
+use imbed_core::{Error, ErrorKind, Result};
 
 use crate::{
     batch::Batch,
     budget::Budget,
     cancel::CancelHandle,
+    copies::{Claim, Settled},
     finish::Finish,
     metrics::{Metrics, Stage},
     report::Report,
+    reuse::Reuse,
+    rows::Row,
 };
 
 pub(crate) use call::Caller;
@@ -36,16 +38,17 @@ pub(crate) struct Worker<'a> {
     pub(crate) failed_in_a_row: &'a AtomicUsize,
     /// Bytes that each row holds of the budget.
     pub(crate) row_bytes: usize,
+    pub(crate) reuse: &'a Reuse,
 }
 
 impl Worker<'_> {
     /// Embeds every batch until there are no more, or one stops the run.
-    pub(crate) fn run(&self, batches: &Receiver<Batch>) {
+    pub(crate) fn run(&self, batches: impl Iterator<Item = Batch>) {
         for batch in batches {
             if self.cancel.is_cancelled() {
                 return;
             }
-            let rows = batch.slots.len();
+            let rows = batch.rows.len();
             let keep_on = self.embed(batch);
             self.budget.release(rows * self.row_bytes);
             if !keep_on {
@@ -55,15 +58,15 @@ impl Worker<'_> {
     }
 
     fn embed(&self, batch: Batch) -> bool {
-        let Batch { images, slots } = batch;
+        let Batch { images, rows } = batch;
         let outcome = match embed_isolating(self, &images) {
             Ok(outcome) => outcome,
             Err(error) => return self.report.fatal(error),
         };
         let (width, size) = (self.finish.width, self.finish.size);
-        let mut vectors = Vec::with_capacity(slots.len() * size);
-        let mut embedded = Vec::with_capacity(slots.len());
-        for (i, (slot, result)) in slots.into_iter().zip(outcome.failed).enumerate() {
+        let mut vectors = Vec::with_capacity(rows.len() * size);
+        let mut embedded = Vec::with_capacity(rows.len());
+        for (i, (row, result)) in rows.into_iter().zip(outcome.failed).enumerate() {
             let start = vectors.len();
             vectors.resize(start + size, 0.0);
             let finished = match result {
@@ -71,16 +74,51 @@ impl Worker<'_> {
                 Some(error) => Err(error),
             };
             match finished {
-                Ok(()) => embedded.push(slot),
+                Ok(()) => embedded.push(row),
                 Err(error) => {
                     vectors.truncate(start);
-                    if !self.report.failed(&slot, error) {
+                    if !self.failed(&row, error) {
                         return false;
                     }
                 }
             }
         }
-        self.report.vectors(embedded, vectors)
+        self.embedded(embedded, vectors)
+    }
+
+    /// Rows that have a vector, and with them their copies.
+    fn embedded(&self, rows: Vec<Row>, vectors: Vec<f32>) -> bool {
+        let each = || rows.iter().map(|row| &row.claim).zip(vectors.chunks_exact(self.finish.size));
+        if let Some(cache) = &self.reuse.cache {
+            cache.put(each().filter_map(|(claim, vector)| Some((&claim.as_ref()?.fingerprint, vector))));
+        }
+        let mut copies = each().filter_map(|(claim, vector)| Some((claim.as_ref()?, vector)));
+        copies.all(|(claim, vector)| self.settle(claim, || Settled::Vector(vector.into())))
+            && self.report.vectors(rows.into_iter().map(|row| row.slot).collect(), vectors)
+    }
+
+    /// A row that failed, and with it its copies.
+    fn failed(&self, row: &Row, error: Error) -> bool {
+        let copied = row.claim.as_ref().map(|claim| (claim, error.clone()));
+        self.report.failed(&row.slot, error)
+            && copied.is_none_or(|(claim, error)| {
+                if error.is_temporary() {
+                    self.reuse.forget(claim);
+                }
+                self.settle(claim, || Settled::Failed(error))
+            })
+    }
+
+    /// Says what became of an image, for the rows that wait for it and those that come.
+    fn settle(&self, claim: &Claim, outcome: impl FnOnce() -> Settled) -> bool {
+        let Some(original) = &claim.original else { return true };
+        let outcome = outcome();
+        let copies = original.settle(outcome.clone());
+        if copies.is_empty() {
+            return true;
+        }
+        self.budget.copies_left(copies.len());
+        self.report.copies(copies, &outcome)
     }
 
     /// One call of the model with at most as many images as memory holds, repeated while it fails temporarily.

@@ -14,6 +14,8 @@ pub struct EmbeddedChunk {
     pub embeddings: FixedSizeListArray,
     /// The rows that failed, in order.
     pub errors: Vec<RowError>,
+    /// Rows that were not embedded, because an earlier row of the run has the same image, and have its vector.
+    pub copies: usize,
 }
 
 /// A row that could not be embedded, and why.

@@ -8,6 +8,7 @@ use imbed_core::{
 };
 
 use crate::{
+    copies::REMEMBERED_BYTES,
     gpu::{Allocator, GpuInventory, choose},
     resources::Machine,
 };
@@ -52,6 +53,8 @@ pub struct Plan {
     pub max_retries: u32,
     /// What a failing row does.
     pub on_error: OnError,
+    /// Whether identical images are embedded once.
+    pub dedupe: bool,
 }
 
 /// A number or a list that was decided, with the reason.
@@ -106,6 +109,7 @@ impl Plan {
             batch_size,
             max_retries: options.max_retries,
             on_error: options.on_error,
+            dedupe: options.dedupe,
         })
     }
 }
@@ -219,7 +223,13 @@ impl fmt::Display for Plan {
         line("prepare threads", &self.prepare_threads.value, &self.prepare_threads.why)?;
         line("waiting at most", &format!("{} MiB", self.waiting_bytes.value >> 20), &self.waiting_bytes.why)?;
         line("retries", &self.max_retries, "for temporary failures only")?;
-        line("rows that fail", &self.on_error, what_happens(self.on_error))
+        line("rows that fail", &self.on_error, what_happens(self.on_error))?;
+        if self.dedupe {
+            let remembered = format!("up to {} MiB are remembered", REMEMBERED_BYTES >> 20);
+            line("identical images", &"embedded once", &remembered)
+        } else {
+            line("identical images", &"embedded each", "dedupe = false")
+        }
     }
 }
 

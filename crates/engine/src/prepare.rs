@@ -14,11 +14,14 @@ use imbed_core::{
 };
 
 use crate::{
+    copies::Claim,
     files::read,
+    fingerprint::Fingerprint,
     input::Images,
     load::panicked,
     metrics::{Metrics, Stage},
-    rows::Source,
+    reuse::{Known, Reuse},
+    rows::Job,
     steps::Steps,
 };
 
@@ -29,6 +32,10 @@ pub(crate) enum Prepared {
     Pixels { data: Vec<u8>, height: usize, width: usize },
     /// The file itself.
     Encoded(EncodedImage),
+    /// Nothing: an earlier row has the same image.
+    Copy,
+    /// Nothing: this is the vector.
+    Vector(Arc<[f32]>),
 }
 
 /// What the preparing stage does to every row.
@@ -38,6 +45,7 @@ pub(crate) struct Preparer {
     pub(crate) decode: DecodeOptions,
     pub(crate) alpha: Alpha,
     pub(crate) decoding: Decoding,
+    pub(crate) reuse: Reuse,
 }
 
 /// An image's bytes, or the image itself where the input was decoded already.
@@ -46,16 +54,41 @@ enum Found<'a> {
     Image(Reduced),
 }
 
+impl Found<'_> {
+    fn fingerprint(&self, steps: Option<Fingerprint>) -> Fingerprint {
+        match self {
+            Self::Bytes(bytes) => Fingerprint::of_file(steps, bytes),
+            Self::Image(image) => Fingerprint::of_image(steps, &image.image),
+        }
+    }
+}
+
 impl Preparer {
-    /// Prepares row `row` of `source`; `None` if the row has no image. Panics inside a decoder become errors of the row.
-    pub(crate) fn prepare(&self, source: &Source, row: usize, metrics: &Metrics) -> Result<Option<Prepared>> {
-        catch_unwind(AssertUnwindSafe(|| self.prepare_row(&source.images, row, metrics)))
-            .unwrap_or_else(|panic| Err(panicked("preparing an image", &*panic)))
+    /// Prepares a row; `None` if it has no image. Panics inside a decoder become errors of the row. The claim is there whatever comes
+    /// of it, where images are told apart and the row has one.
+    pub(crate) fn prepare(&self, job: &Job, metrics: &Metrics) -> (Option<Claim>, Result<Option<Prepared>>) {
+        let mut claim = None;
+        let result = catch_unwind(AssertUnwindSafe(|| self.prepare_row(job, &mut claim, metrics)))
+            .unwrap_or_else(|panic| Err(panicked("preparing an image", &*panic)));
+        (claim, result)
     }
 
-    fn prepare_row(&self, images: &Images, row: usize, metrics: &Metrics) -> Result<Option<Prepared>> {
-        let (images, steps) = images.unchanged();
+    fn prepare_row(&self, job: &Job, claim: &mut Option<Claim>, metrics: &Metrics) -> Result<Option<Prepared>> {
+        let (images, steps) = job.source.images.unchanged();
+        let row = job.row;
         let mut found = self.find(images, row, metrics);
+        if let Ok(Some(image)) = &found
+            && self.reuse.is_on()
+        {
+            let fingerprint = metrics.time(Stage::Read, || image.fingerprint(job.source.steps));
+            let (claimed, known) = self.reuse.claim(fingerprint, job.sequence);
+            *claim = Some(claimed);
+            match known {
+                Known::Nothing => {}
+                Known::Copy => return Ok(Some(Prepared::Copy)),
+                Known::Vector(vector) => return Ok(Some(Prepared::Vector(vector))),
+            }
+        }
         if let Some(steps) = steps {
             // Whatever fails up to here is the steps' own.
             found = match found.and_then(|found| found.map(|found| self.change(steps, found, metrics)).transpose()) {

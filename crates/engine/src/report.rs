@@ -7,6 +7,7 @@ use crossbeam_channel::Sender;
 use imbed_core::{Error, options::OnError};
 
 use crate::{
+    copies::Settled,
     metrics::Metrics,
     output::RowError,
     rows::{Slot, Source},
@@ -22,7 +23,7 @@ pub(crate) enum Event {
     /// A row that failed and becomes null.
     Failed { chunk: u64, error: RowError },
     /// Vectors, `[slots, size]`, row-major.
-    Vectors { slots: Vec<Slot>, vectors: Vec<f32> },
+    Vectors { slots: Vec<Slot>, vectors: Vec<f32>, copies: bool },
     /// The run ends with this error.
     Fatal(Error),
 }
@@ -55,7 +56,26 @@ impl Report {
 
     pub(crate) fn vectors(&self, slots: Vec<Slot>, vectors: Vec<f32>) -> bool {
         self.metrics.add_embedded(slots.len());
-        self.events.send(Event::Vectors { slots, vectors }).is_ok()
+        self.events.send(Event::Vectors { slots, vectors, copies: false }).is_ok()
+    }
+
+    /// A row whose vector was known before the run.
+    pub(crate) fn cached(&self, slot: Slot, vector: &[f32]) -> bool {
+        self.metrics.add_cached();
+        self.events.send(Event::Vectors { slots: vec![slot], vectors: vector.to_vec(), copies: false }).is_ok()
+    }
+
+    /// Rows whose image is that of an earlier row.
+    pub(crate) fn copies(&self, slots: Vec<Slot>, outcome: &Settled) -> bool {
+        match outcome {
+            Settled::Vector(vector) => {
+                self.metrics.add_copies(slots.len());
+                let vectors = vector.repeat(slots.len());
+                self.events.send(Event::Vectors { slots, vectors, copies: true }).is_ok()
+            }
+            Settled::Null => slots.iter().all(|slot| self.null(slot)),
+            Settled::Failed(error) => slots.iter().all(|slot| self.failed(slot, error.clone())),
+        }
     }
 
     pub(crate) fn fatal(&self, error: Error) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use imbed_core::{Error, arrow::StringsColumn};
 
-use crate::{input::Images, output::RowError};
+use crate::{copies::Claim, fingerprint::Fingerprint, input::Images, output::RowError};
 
 /// The images of one chunk, shared by its rows on their way through the stages.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(crate) struct Source {
     /// The chunk's first row in the whole input.
     pub(crate) first_row: u64,
     pub(crate) images: Images,
+    /// Of what is done to the images before the model's own preprocessing.
+    pub(crate) steps: Option<Fingerprint>,
     /// Text that names each row, if there is any.
     pub(crate) labels: Option<ArrayRef>,
     /// Bytes that the chunk holds of the budget until it leaves the pipeline.
@@ -40,6 +42,14 @@ pub(crate) struct Job {
     pub(crate) sequence: u64,
     pub(crate) source: Arc<Source>,
     pub(crate) row: usize,
+}
+
+/// A row whose image goes to the model.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) slot: Slot,
+    /// `None` where images are not told apart.
+    pub(crate) claim: Option<Claim>,
 }
 
 /// Where a row's vector belongs.

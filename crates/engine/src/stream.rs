@@ -26,6 +26,7 @@ use crate::{
     prepare::Preparer,
     report::{Event, Report},
     requests::Requests,
+    reuse::Reuse,
     rows::{Job, Slot},
 };
 
@@ -58,6 +59,7 @@ pub struct EmbedStream {
     cancel: CancelHandle,
     metrics: Arc<Metrics>,
     loaded: Arc<Loaded>,
+    reuse: Reuse,
     /// What the model's services were asked for by earlier runs.
     used_before: Usage,
     threads: Vec<JoinHandle<()>>,
@@ -71,6 +73,7 @@ impl EmbedStream {
     {
         let Parts { descriptor, plan, preparer, batcher, loaded, leases, requests } = parts;
         let row_bytes = batcher.row_bytes;
+        let reuse = preparer.reuse.clone();
         let used_before = loaded.usage().unwrap_or_default();
         let budget = Arc::new(Budget::new(plan.waiting_bytes.value, plan.batch_size.value));
         let cancel = CancelHandle::new(Arc::clone(&budget));
@@ -107,7 +110,11 @@ impl EmbedStream {
             let (budget, report, metrics) = (Arc::clone(&budget), Arc::clone(&report), Arc::clone(&metrics));
             let (cancel, most_rows, batches) = (cancel.clone(), Arc::clone(&most_rows), batches.clone());
             let failed_in_a_row = Arc::clone(&failed_in_a_row);
+            let reuse = reuse.clone();
             threads.push(spawn("model", move || {
+                // Where everything may be in the cache, the model is loaded for the first image that is not.
+                let first = reuse.cache.as_ref().map(|_| batches.recv());
+                let Ok(first) = first.transpose() else { return };
                 let device = lease.as_ref().and_then(|l| l.devices().next()).unwrap_or(Device::Cpu);
                 let ready = loaded
                     .get(descriptor.as_ref(), device, &metrics)
@@ -130,18 +137,20 @@ impl EmbedStream {
                     most_rows: &most_rows,
                     failed_in_a_row: &failed_in_a_row,
                     row_bytes,
+                    reuse: &reuse,
                 }
-                .run(&batches);
+                .run(first.into_iter().chain(batches.iter()));
             })?);
         }
         let assembler = Assembler::new(plan.dimensions);
-        Ok(Self { events: Some(events), assembler, budget, cancel, metrics, loaded, used_before, threads })
+        Ok(Self { events: Some(events), assembler, budget, cancel, metrics, loaded, reuse, used_before, threads })
     }
 
     /// The counters so far.
     pub fn metrics(&self) -> MetricsSnapshot {
         let used = self.loaded.usage().unwrap_or(self.used_before);
-        MetricsSnapshot { service: since(used, self.used_before), ..self.metrics.snapshot() }
+        let cache_failure = self.reuse.cache.as_ref().and_then(|cache| cache.failure());
+        MetricsSnapshot { service: since(used, self.used_before), cache_failure, ..self.metrics.snapshot() }
     }
 
     /// Stops the run from another thread; the iterator then ends with an error of kind `Cancelled`.
@@ -220,13 +229,14 @@ fn lost_rows() -> imbed_core::Error {
 fn prepare(preparer: &Preparer, jobs: &Receiver<Job>, done: &Sender<Done>, metrics: &Metrics, cancel: &CancelHandle) {
     while !cancel.is_cancelled() {
         // A short wait: the feeder may be stuck in an input that is silent, and then nobody closes the channel.
-        let Job { sequence, source, row } = match jobs.recv_timeout(POLL) {
+        let job = match jobs.recv_timeout(POLL) {
             Ok(job) => job,
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        let result = preparer.prepare(&source, row, metrics);
-        if done.send(Done { sequence, slot: Slot { source, row }, result }).is_err() {
+        let (claim, result) = preparer.prepare(&job, metrics);
+        let Job { sequence, source, row } = job;
+        if done.send(Done { sequence, slot: Slot { source, row }, claim, result }).is_err() {
             return;
         }
     }

@@ -19,6 +19,7 @@ fn a_plan_prints_every_decision_with_its_reason() {
         "one per core",
         "RGB, resize 4x4 bilinear",
         "cpu",
+        "identical images    embedded once   (up to 32 MiB are remembered)",
     ] {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }

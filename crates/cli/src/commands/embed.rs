@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -46,7 +47,8 @@ pub(crate) fn run(args: &EmbedArgs) -> Outcome {
     check_errors_column(args, resolved.descriptor.options().on_error).usage()?;
     let source = Source::open(&args.inputs, &args.input).usage()?;
     check_names(args, source.schema()).usage()?;
-    let mut engine = engine(args, &resolved)?;
+    let cache = cache(args, &session);
+    let mut engine = engine(args, &resolved, cache)?;
     if args.messages.explain {
         print(&explanation(&source, target.as_ref(), &resolved, &engine)).fatal()?;
         return Ok(Success::Whole);
@@ -63,7 +65,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Outcome {
     if downloads.any() {
         // The weights say more than their configuration did.
         resolved = session.resolve(&request).usage()?;
-        engine = self::engine(args, &resolved)?;
+        engine = self::engine(args, &resolved, cache)?;
     }
     let vectors = engine.field(&args.output.output_column).fatal()?;
     let schema = output_schema(source.schema(), vectors, args.failures.errors_column.as_deref());
@@ -88,10 +90,17 @@ pub(super) fn session(args: &EmbedArgs) -> Result<Session, Failure> {
     Ok(session)
 }
 
-fn engine(args: &EmbedArgs, resolved: &Resolved) -> Result<Engine, Failure> {
+/// The folder where vectors are kept, if they are.
+fn cache<'a>(args: &'a EmbedArgs, session: &'a Session) -> Option<&'a Path> {
+    let reuse = &args.reuse;
+    reuse.cache.as_deref().or_else(|| session.cache()).filter(|_| !reuse.no_cache)
+}
+
+fn engine(args: &EmbedArgs, resolved: &Resolved, cache: Option<&Path>) -> Result<Engine, Failure> {
     Engine::builder(Arc::clone(&resolved.descriptor))
         .decode(decode_options(&args.image))
         .cpu_threads(args.resources.threads.map(std::num::NonZeroUsize::get))
+        .cache(cache.map(Path::to_owned))
         .build()
         .usage()
 }
@@ -237,6 +246,9 @@ pub(super) fn request(args: &EmbedArgs) -> Request {
         ("concurrency", &resources.concurrency),
         ("num_gpus", &resources.num_gpus),
     ];
+    if args.reuse.no_dedupe {
+        options.set("dedupe", "false");
+    }
     for (name, value) in flags {
         if let Some(value) = value {
             options.set(name, value);
@@ -318,6 +330,9 @@ fn explanation(source: &Source, target: Option<&Target>, resolved: &Resolved, en
     line("output", &target.map_or_else(|| "none named (-o FILE)".to_owned(), ToString::to_string));
     line("provider chosen", &resolved.provider_origin.to_string());
     line("model chosen", &resolved.model_origin.to_string());
+    if let Some(cache) = engine.cache() {
+        line("cache", &cache.display().to_string());
+    }
     text + &engine.plan().to_string()
 }
 

@@ -7,6 +7,7 @@ mod hub;
 mod inputs;
 mod inspect;
 mod outputs;
+mod reuse;
 #[cfg(feature = "sql")]
 #[path = "../../../datafusion/tests/support/s3.rs"]
 mod s3;

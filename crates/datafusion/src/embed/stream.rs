@@ -27,7 +27,7 @@ use imbed_core::arrow::StringsColumn;
 use imbed_engine::Images;
 
 use super::{
-    FAILED_ROWS, Failures, embed,
+    COPIED_ROWS, FAILED_ROWS, Failures, embed,
     exec::EmbedCall,
     fuse::Fused,
     size::{Bounds, MAX_ROWS},
@@ -58,6 +58,7 @@ pub(super) struct EmbedStream {
     pending: FuturesOrdered<BoxFuture<'static, Result<Piece>>>,
     metrics: BaselineMetrics,
     failed: Count,
+    copied: Count,
 }
 
 /// Some rows with their vectors.
@@ -90,6 +91,7 @@ impl EmbedStream {
             pending: FuturesOrdered::new(),
             metrics: BaselineMetrics::new(metrics, partition),
             failed: MetricBuilder::new(metrics).counter(FAILED_ROWS, partition),
+            copied: MetricBuilder::new(metrics).counter(COPIED_ROWS, partition),
         }
     }
 
@@ -143,14 +145,14 @@ impl EmbedStream {
             if let Some(steps) = steps {
                 images = Images::Changed { images: Box::new(images), steps: Arc::clone(steps) };
             }
-            let (producer, labels) = (producer.clone(), labels.cloned());
+            let (producer, labels, copied) = (producer.clone(), labels.cloned(), self.copied.clone());
             let failures = Failures {
                 on_error: call.model.on_error,
                 first_row: self.rows,
                 place: format!("of partition {}", self.partition),
                 count: self.failed.clone(),
             };
-            columns.push(async move { embed(producer, images, labels, &failures).await });
+            columns.push(async move { embed(producer, images, labels, &failures, &copied).await });
         }
         Ok(try_join_all(columns))
     }

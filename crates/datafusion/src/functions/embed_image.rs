@@ -175,7 +175,7 @@ impl AsyncScalarUDFImpl for EmbedImage {
         let images = source.images(array, &args.arg_fields[0], model.base.as_deref()).map_err(wrap)?;
         let failures =
             Failures { on_error: model.on_error, first_row: 0, place: "of a batch".to_owned(), count: Count::new() };
-        let vectors = embed(producer, images, None, &failures).await.map_err(wrap)?;
+        let vectors = embed(producer, images, None, &failures, &Count::new()).await.map_err(wrap)?;
         Ok(ColumnarValue::Array(vectors))
     }
 }

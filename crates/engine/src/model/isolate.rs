@@ -30,7 +30,7 @@ pub(super) fn embed_isolating(worker: &Worker<'_>, images: &Images) -> Result<Ou
     let Some(first) = outcome.failed.iter().flatten().next() else {
         return Err(Error::new(ErrorKind::Internal, "a batch without images reached the model"));
     };
-    let proven = worker.metrics.snapshot().embedded > 0;
+    let proven = worker.metrics.model_has_proven_itself();
     let Some(passing) = outcome.failed.iter().flatten().find(|error| error.is_temporary()) else {
         return if !proven || images.len() > 1 { Err(first.clone()) } else { Ok(outcome) };
     };
