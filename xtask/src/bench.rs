@@ -1,6 +1,6 @@
 //! How fast imbed is, in stages and from end to end, beside what the machine allows and beside its peers.
 //!
-//! Nothing here fails because something was slow: figures are to read.
+//! Nothing here fails because something was slow: figures are to read. What guards the kernels is [`instructions`](crate::instructions).
 
 mod contest;
 mod contestant;

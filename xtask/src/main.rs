@@ -4,6 +4,7 @@ mod bench;
 mod clean_room;
 mod example;
 mod fixtures;
+mod instructions;
 mod setup;
 mod step;
 mod test;
@@ -32,6 +33,8 @@ enum Task {
     Fixtures(fixtures::Args),
     /// Measures speed in stages and end to end, beside what the machine allows and, with --peers, beside others.
     Bench(bench::Args),
+    /// Counts the instructions of kernels on fixed inputs, against the numbers that are written down.
+    Instructions(instructions::Args),
     /// Fetches the native libraries that the tests open into the target folder; `test` does it by itself.
     Setup(setup::Args),
 }
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Task::TestProviders(args) => test_providers::run(&args),
         Task::Fixtures(args) => fixtures::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Instructions(args) => instructions::run(&args),
         Task::Setup(args) => setup::run_task(&args),
     };
     match result {
