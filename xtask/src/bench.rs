@@ -129,24 +129,36 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             ready,
             scratch: scratch.path().to_owned(),
         };
-        let mut all: Vec<Contestant> = args.dtypes.iter().map(|dtype| Contestant::imbed(dtype)).collect();
-        if !args.peers.is_empty() {
-            all.extend(Contestant::peers(&args.dtypes, args.only()));
-        }
-        let outcome = contest::hold(&course, all, args.count as usize, args.rounds as usize)?;
-        let text = format!("{}\n\n{}", heading(args, &machine), report::model(&outcome));
-        println!("\n{text}");
+        let outcome = contest::hold(&course, contestants(args), args.count as usize, args.rounds as usize)?;
         results.insert(name.clone(), outcome.to_json());
-        sections.push((name.as_str(), text));
+        sections.push((name.as_str(), format!("{}\n\n{}", heading(args, &machine), report::model(&outcome))));
+        publish(args, &machine, &results, &sections)?;
     }
     if let Some(table) = &args.retrieval {
         let (text, shares) = retrieval(&programs, &std::path::absolute(table)?, args, &machine, scratch.path());
-        println!("\n{text}");
         results.insert("retrieval".to_owned(), shares);
         sections.push(("retrieval", text));
+        publish(args, &machine, &results, &sections)?;
     }
-    keep(args, &machine, &results)?;
-    if args.write { write(&sections) } else { Ok(()) }
+    Ok(())
+}
+
+/// imbed in each number type, and who is measured beside it.
+fn contestants(args: &Args) -> Vec<Contestant> {
+    let mut all: Vec<Contestant> = args.dtypes.iter().map(|dtype| Contestant::imbed(dtype)).collect();
+    if !args.peers.is_empty() {
+        all.extend(Contestant::peers(&args.dtypes, args.only()));
+    }
+    all
+}
+
+/// Shows the newest section and writes down all that is known, so that a run that is cut short leaves what it had.
+fn publish(args: &Args, machine: &Machine, results: &Map<String, Value>, sections: &[(&str, String)]) -> Result<()> {
+    if let Some((_, text)) = sections.last() {
+        println!("\n{text}");
+    }
+    keep(args, machine, results)?;
+    if args.write { write(sections) } else { Ok(()) }
 }
 
 /// The user's own files, as many as are wanted.
@@ -170,10 +182,7 @@ fn retrieval(programs: &Programs, table: &Path, args: &Args, machine: &Machine, 
                 shares.insert(dtype.clone(), json!(share));
                 format!("{share:.4}")
             }
-            Err(error) => {
-                let why = format!("{error:#}");
-                why.lines().last().unwrap_or("it failed").to_owned()
-            }
+            Err(error) => report::reason(&format!("{error:#}")).to_owned(),
         };
         let _ = writeln!(text, "| {dtype} | {cell} |");
     }

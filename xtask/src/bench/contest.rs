@@ -164,18 +164,28 @@ fn round(course: &Course<'_>, outcome: &mut Outcome) -> Result<()> {
         samples.0.extend(ceilings[name].as_f64());
     }
     outcome.prepare.0.extend(median(&process::run(&mut course.prepare(SECONDS))?.said["images_per_second"]));
+    let mut fallen = Vec::new();
     for figures in &mut outcome.figures {
-        let Measured { seconds, peak, .. } = process::run(&mut course.whole(&figures.who, None, None))?;
-        figures.whole.push(seconds);
-        figures.peak.0.extend(peak);
-        figures.one.push(process::run(&mut course.whole(&figures.who, Some(1), None))?.seconds);
-        if let Some(mut model) = course.model(&figures.who, BATCH, SECONDS) {
-            let said = process::run(&mut model)?.said;
-            figures.model.0.extend(median(&said["milliseconds_per_image"]));
-            outcome.macs = outcome.macs.or(said["macs_per_image"].as_f64());
+        match turn(course, figures) {
+            Ok(macs) => outcome.macs = outcome.macs.or(macs),
+            Err(error) => fallen.push((figures.who.name.clone(), format!("{error:#}"))),
         }
     }
+    outcome.figures.retain(|figures| fallen.iter().all(|(name, _)| *name != figures.who.name));
+    outcome.failures.extend(fallen);
     Ok(())
+}
+
+/// One contestant's turn of a round; multiply-adds of an image, where it knows them.
+fn turn(course: &Course<'_>, figures: &mut Figures) -> Result<Option<f64>> {
+    let Measured { seconds, peak, .. } = process::run(&mut course.whole(&figures.who, None, None))?;
+    figures.whole.push(seconds);
+    figures.peak.0.extend(peak);
+    figures.one.push(process::run(&mut course.whole(&figures.who, Some(1), None))?.seconds);
+    let Some(mut model) = course.model(&figures.who, BATCH, SECONDS) else { return Ok(None) };
+    let said = process::run(&mut model)?.said;
+    figures.model.0.extend(median(&said["milliseconds_per_image"]));
+    Ok(said["macs_per_image"].as_f64())
 }
 
 fn median(list: &Value) -> Option<f64> {

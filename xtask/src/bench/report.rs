@@ -39,8 +39,7 @@ pub(crate) fn model(outcome: &Outcome) -> String {
         let _ = write!(text, "\n{lines}");
     }
     for (name, why) in &outcome.failures {
-        let why: Vec<&str> = why.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        let _ = writeln!(text, "\n{name} took no part: {}", why.last().unwrap_or(&"it failed"));
+        let _ = writeln!(text, "\n{name} took no part: {}", reason(why));
     }
     let versions: Vec<String> =
         outcome.versions().iter().map(|(name, v)| format!("{name} {}", v.as_str().unwrap_or("?"))).collect();
@@ -48,6 +47,13 @@ pub(crate) fn model(outcome: &Outcome) -> String {
         let _ = writeln!(text, "\nVersions: {}.", versions.join(", "));
     }
     text
+}
+
+/// The line of a failure that says why: imbed's first, Python's last.
+pub(crate) fn reason(why: &str) -> &str {
+    let mut lines = why.lines().map(str::trim).filter(|line| !line.is_empty());
+    let last = lines.clone().next_back().unwrap_or("it failed");
+    lines.find_map(|line| line.strip_prefix("error: ")).unwrap_or(last)
 }
 
 /// Where imbed's time goes, and how near it comes to what the machine allows.
@@ -177,6 +183,13 @@ mod tests {
         assert_eq!(new, "a\n<!-- bench:x -->\n\nnew\n\n<!-- /bench:x -->\nb\n");
         assert_eq!(between_markers(&new, "x", "new").unwrap(), new);
         assert!(between_markers(page, "y", "").unwrap_err().contains("bench:y"));
+    }
+
+    #[test]
+    fn a_failure_is_quoted_by_the_line_that_says_why() {
+        assert_eq!(reason("imbed embed failed (1):\nerror: no such dtype\n  use f32"), "no such dtype");
+        assert_eq!(reason("python failed:\nTraceback\n  File x\nValueError: no\n"), "ValueError: no");
+        assert_eq!(reason(""), "it failed");
     }
 
     #[test]

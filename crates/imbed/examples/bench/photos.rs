@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 const WIDTH: usize = 500;
 const HEIGHT: usize = 375;
-const QUALITY: u8 = 90;
+const QUALITY: u8 = 93;
 /// Sides of the squares that detail is drawn for, in pixels.
-const SIZES: [usize; 7] = [250, 125, 62, 31, 16, 8, 4];
+const SIZES: [usize; 8] = [250, 125, 62, 31, 16, 8, 4, 2];
 
 /// Writes `count` different ones to `folder`, which is made.
 pub(crate) fn write(folder: &Path, count: usize) -> Result<Value> {
@@ -35,7 +35,7 @@ fn picture(seed: u64) -> Vec<u8> {
     let planes = [1.0, 0.35, 0.35].map(|strength| plane(&mut random, strength));
     let mut pixels = Vec::with_capacity(3 * WIDTH * HEIGHT);
     for ((light, red), blue) in planes[0].iter().zip(&planes[1]).zip(&planes[2]) {
-        let noise = random.f32() * 10.0 - 5.0;
+        let noise = random.f32() * 16.0 - 8.0;
         let value = |colour: f32| (128.0 + 110.0 * (light + colour) + noise).clamp(0.0, 255.0) as u8;
         pixels.extend([value(*red), value(-0.5 * (red + blue)), value(*blue)]);
     }
