@@ -59,6 +59,10 @@ class SentenceTransformers:
         torch.set_num_threads(args.threads)
         self.batch = args.batch
         self.model = SentenceTransformer(str(args.model), device="cpu", model_kwargs={"dtype": DTYPES[args.dtype]})
+        for module in self.model:
+            # A model that knows no texts: the class token's vector, as the others take it, and not the mean.
+            if hasattr(module, "pooling_mode"):
+                module.pooling_mode = "cls"
 
     def embed(self, paths):
         batches = [paths[i : i + self.batch] for i in range(0, len(paths), self.batch)]
