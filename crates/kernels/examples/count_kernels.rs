@@ -35,7 +35,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some("attention") => attention(cpu),
         Some("pack") => {
             let weights = values(WIDTH * WIDTH);
-            twice(|| Ok(drop(black_box(Linear::pack(cpu, Precision::F32, &weights, WIDTH, None)?))))
+            twice(|| {
+                black_box(Linear::pack(cpu, Precision::F32, &weights, WIDTH, None)?);
+                Ok(())
+            })
         }
         Some(name) => rows(cpu, name),
     }

@@ -13,12 +13,11 @@ impl Normal {
         let mut random = fastrand::Rng::with_seed(seed);
         // Box and Muller.
         let mut draw = || (-2.0 * (1.0 - random.f64()).ln()).sqrt() * (TAU * random.f64()).cos();
-        let mut table: Vec<f64> = (0..1 << 16).map(|_| draw()).collect();
+        let table: Vec<f64> = (0..1 << 16).map(|_| draw()).collect();
         let count = table.len() as f64;
         let mean = table.iter().sum::<f64>() / count;
         let deviation = (table.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count).sqrt();
-        table.iter_mut().for_each(|x| *x = (*x - mean) / deviation);
-        Self { table: table.into_iter().map(|x| x as f32).collect(), random }
+        Self { table: table.into_iter().map(|x| ((x - mean) / deviation) as f32).collect(), random }
     }
 
     /// Four of them, with a mean of 0 and a standard deviation of 1.
