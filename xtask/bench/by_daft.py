@@ -1,4 +1,4 @@
-"""Daft's `embed_image`, from the files' bytes, with the batch size that it takes by itself or the one that it is given."""
+"""Daft's `embed_image`, from the files' bytes, with the batch size that it takes by itself or the one it is given."""
 
 import numpy as np
 

@@ -1,10 +1,11 @@
 """One run of somebody else's way to embed a folder of JPEG files, as its users would write it: files to a Parquet file.
 
-    python xtask/bench/peer.py transformers --model CHECKPOINT --images FOLDER --out FILE.parquet [--dtype bf16] [--overlap]
+    python xtask/bench/peer.py transformers --model CHECKPOINT --images FOLDER --out FILE.parquet [--overlap]
     python xtask/bench/peer.py onnxruntime  --model CHECKPOINT --graphs FOLDER --model-only 5 [--dtype int8]
 
-`cargo xtask bench --peers` starts it, one process a run, and measures the process. Printed is one line of JSON. With `--model-only
-SECONDS` no file is read: batches of noise are timed, in milliseconds an image. Files are taken in the order of their names.
+`cargo xtask bench --peers` starts it, one process a run, and measures the process. Printed is one line of JSON. With
+`--model-only SECONDS` no file is read: batches of noise are timed, in milliseconds an image. Files are taken in the
+order of their names.
 `--overlap` prepares the next batch while the model works on this one.
 """
 
@@ -19,8 +20,8 @@ from pathlib import Path
 # Nothing is downloaded while something is measured.
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "DO_NOT_TRACK": "1", "DAFT_PROGRESS_BAR": "0"}
 
-# Each is a module beside this one with a class that loads a model, prepares files and runs batches; or, for a system that does
-# all of it by itself, with a function `embed`.
+# Each is a module beside this one with a class that loads a model, prepares files and runs batches; or, for a system
+# that does all of it by itself, with a function `embed`.
 PEERS = {
     "transformers": ("by_torch", "Transformers", ["transformers", "torch"]),
     "sentence-transformers": ("by_torch", "SentenceTransformers", ["sentence-transformers", "torch"]),

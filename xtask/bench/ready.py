@@ -2,9 +2,9 @@
 
     python xtask/bench/ready.py --model CHECKPOINT --out FOLDER
 
-FOLDER/checkpoint has the checkpoint's files and a tokenizer, without which Daft and sentence-transformers load no model that knows
-texts, though they are given images. FOLDER/graphs has the image tower as model.onnx, exported by PyTorch, and model-int8.onnx,
-quantised by ONNX Runtime with its dynamic way.
+FOLDER/checkpoint has the checkpoint's files and a tokenizer, without which Daft and sentence-transformers load no model
+that knows texts, though they are given images. FOLDER/graphs has the image tower as model.onnx, exported by PyTorch,
+and model-int8.onnx, quantised by ONNX Runtime with its dynamic way.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 //! How fast imbed is, in stages and from end to end, beside what the machine allows and beside its peers.
 //!
-//! Nothing here fails because something was slow: figures are to read. What guards the kernels is [`instructions`](crate::instructions).
+//! Nothing here fails because something was slow: figures are to read. What guards the kernels is
+//! [`instructions`](crate::instructions).
 
 mod contest;
 mod contestant;
@@ -60,7 +61,8 @@ pub(crate) struct Args {
     /// The Python that the peers' environment is made with.
     #[arg(long, default_value = "python3")]
     python: PathBuf,
-    /// A table with the columns image and label: how often the built-in model finds an image of the same label, by number type.
+    /// A table with the columns image and label: how often the built-in model finds an image of the same label, by
+    /// number type.
     #[arg(long, value_name = "FILE.parquet")]
     retrieval: Option<PathBuf>,
     /// Where all single measurements go [default: bench/results.json in the target folder].

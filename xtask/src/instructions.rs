@@ -1,7 +1,8 @@
-//! Counts of instructions, which guard the kernels where wall time cannot: they are the same however busy the machine is.
+//! Counts of instructions, which guard the kernels where wall time cannot: they are the same however busy the machine
+//! is.
 //!
-//! valgrind counts them. It knows no AVX-512, so what it runs is the kernels for AVX2. Another compiler counts otherwise: the numbers
-//! are written down with theirs, and held against those of the same one only.
+//! valgrind counts them. It knows no AVX-512, so what it runs is the kernels for AVX2. Another compiler counts
+//! otherwise: the numbers are written down with theirs, and held against those of the same one only.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -35,7 +36,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let written: Value = serde_json::from_str(&written).context(NUMBERS)?;
     if !args.write && written["compiler"] != compiler.as_str() {
         println!(
-            "not checked: the numbers are those of {}, and this is {compiler}; `cargo xtask instructions --write` renews them",
+            "not checked: the numbers are those of {}, and this is {compiler}; `cargo xtask instructions --write` renews \
+             them",
             written["compiler"].as_str().unwrap_or("no compiler")
         );
         return Ok(());

@@ -1,5 +1,5 @@
-//! One step of preparing an image, on a fixed picture, once, for a counter of instructions: `cargo xtask instructions` runs it under
-//! valgrind.
+//! One step of preparing an image, on a fixed picture, once, for a counter of instructions: `cargo xtask instructions`
+//! runs it under valgrind.
 //!
 //! ```sh
 //! cargo run --release -p imbed-core --example count_images            # names them

@@ -35,7 +35,8 @@ impl Contestant {
         }
     }
 
-    /// The peers whose number type is one of `dtypes`, and whose name, in whole words, is in `only` unless that is empty.
+    /// The peers whose number type is one of `dtypes`, and whose name, in whole words, is in `only` unless that is
+    /// empty.
     pub(crate) fn peers(dtypes: &[String], only: &[String]) -> Vec<Self> {
         let peer = |name: &str, dtype: &str, args: &[&'static str], may_overlap, model_alone| Self {
             name: name.to_owned(),
@@ -96,8 +97,8 @@ pub(crate) struct Course<'a> {
 }
 
 impl Course<'_> {
-    /// From the start of the process to the vectors of the photos, or of the first `limit`, in a file; in a `.npy` file if `npy` names
-    /// one.
+    /// From the start of the process to the vectors of the photos, or of the first `limit`, in a file; in a `.npy` file
+    /// if `npy` names one.
     pub(crate) fn whole(&self, who: &Contestant, limit: Option<usize>, npy: Option<&Path>) -> Command {
         let out = self.scratch.join("out.parquet");
         let mut command = if let Some(args) = &who.peer {

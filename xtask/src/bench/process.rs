@@ -24,8 +24,8 @@ pub(crate) struct Measured {
     pub(crate) said: Value,
 }
 
-/// Runs `command` to its end, in an empty folder: an imbed.toml of the caller's would be obeyed. What it says is shown only if it
-/// fails.
+/// Runs `command` to its end, in an empty folder: an imbed.toml of the caller's would be obeyed. What it says is shown
+/// only if it fails.
 pub(crate) fn run(command: &mut Command) -> Result<Measured> {
     let shown = step::show(command);
     let folder = tempfile::tempdir()?;

@@ -48,8 +48,8 @@ impl Vectors {
         self.values.iter().zip(means.iter().cycle()).map(|(x, mean)| f64::from(*x) - mean).collect()
     }
 
-    /// The smallest and the median cosine of two vectors of one image, after each set's mean is removed: seeded weights give unrelated
-    /// images a cosine near 1, which would flatter.
+    /// The smallest and the median cosine of two vectors of one image, after each set's mean is removed: seeded weights
+    /// give unrelated images a cosine near 1, which would flatter.
     pub(crate) fn alike(&self, other: &Self) -> Result<(f64, f64)> {
         let same = self.width == other.width && self.values.len() == other.values.len() && !self.values.is_empty();
         ensure!(same, "{} x {} numbers and {} x {}", self.rows(), self.width, other.rows(), other.width);

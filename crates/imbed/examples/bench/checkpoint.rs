@@ -1,7 +1,7 @@
 //! Checkpoints as large as the published ones, with seeded weights.
 //!
-//! Weights are drawn as wide as their inputs are many, wider than transformers' own initialisation: with its standard deviation of
-//! 0.02 everywhere, vectors hardly depend on the image, and a wrong model would come close to a right one.
+//! Weights are drawn as wide as their inputs are many, wider than transformers' own initialisation: with its standard
+//! deviation of 0.02 everywhere, vectors hardly depend on the image, and a wrong model would come close to a right one.
 
 use std::{fs, path::Path};
 
@@ -202,8 +202,8 @@ fn dinov2() -> Checkpoint {
     Checkpoint {
         config: json!({
             "architectures": ["Dinov2Model"], "model_type": "dinov2", "dtype": "float32",
-            "hidden_size": hidden, "num_hidden_layers": tower.layers, "num_attention_heads": tower.heads, "mlp_ratio": 4,
-            "hidden_act": "gelu", "layer_norm_eps": 1e-6, "image_size": side, "patch_size": patch, "num_channels": 3,
+            "hidden_size": hidden, "num_hidden_layers": tower.layers, "num_attention_heads": tower.heads,
+            "mlp_ratio": 4, "hidden_act": "gelu", "layer_norm_eps": 1e-6, "image_size": side, "patch_size": patch, "num_channels": 3,
             "qkv_bias": true, "layerscale_value": 1.0, "use_swiglu_ffn": false, "use_mask_token": true,
         }),
         preprocessor: processor(

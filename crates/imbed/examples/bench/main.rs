@@ -7,8 +7,8 @@
 //! cargo run --release -p imbed --example bench -- model MODEL BATCH SECONDS [NAME=VALUE…]
 //! ```
 //!
-//! `prepare` runs the engine with a model that does nothing, on files to the bytes that a model is given; `model` runs the model alone,
-//! on bytes that are there. `NAME=VALUE` is any option of `imbed embed`, such as `dtype=bf16`.
+//! `prepare` runs the engine with a model that does nothing, on files to the bytes that a model is given; `model` runs
+//! the model alone, on bytes that are there. `NAME=VALUE` is any option of `imbed embed`, such as `dtype=bf16`.
 
 mod checkpoint;
 mod model;

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::wrong;
 
-/// Milliseconds an image of every call for at least `seconds`, the first of which, which also allocates, is not counted.
+/// Milliseconds an image of every call for at least `seconds`, the first of which, which also allocates, is not
+/// counted.
 pub(crate) fn measure(descriptor: &dyn ImageEmbedderDescriptor, batch: usize, seconds: f64) -> Result<Value> {
     let start = Instant::now();
     let Embedder::Blocking(embedder) = descriptor.instantiate(Device::Cpu)? else {

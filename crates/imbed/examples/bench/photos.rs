@@ -1,5 +1,5 @@
-//! Pictures that cost a decoder what photos do, so that a benchmark needs no files: detail of every size, the coarse stronger than
-//! the fine, as in nature, and a little noise. About 500 x 375 pixels and 80 kB.
+//! Pictures that cost a decoder what photos do, so that a benchmark needs no files: detail of every size, the coarse
+//! stronger than the fine, as in nature, and a little noise. About 500 x 375 pixels and 80 kB.
 
 use std::{fs, path::Path};
 

@@ -17,8 +17,8 @@ use super::wrong;
 /// Rows that the engine is given at once.
 const ROWS: usize = 256;
 
-/// Images per second of every pass over the photos for at least `seconds`; the first, which also fills the file cache, is not
-/// counted.
+/// Images per second of every pass over the photos for at least `seconds`; the first, which also fills the file cache,
+/// is not counted.
 pub(crate) fn measure(descriptor: Arc<dyn ImageEmbedderDescriptor>, photos: &str, seconds: f64) -> Result<Value> {
     let paths: Vec<String> = files::images(photos)?.collect::<Result<_>>()?;
     if paths.is_empty() {

@@ -2,7 +2,8 @@
 
 use std::f64::consts::TAU;
 
-/// Draws of a normal distribution, of which a checkpoint needs hundreds of millions: each is picked from a table of 65,536.
+/// Draws of a normal distribution, of which a checkpoint needs hundreds of millions: each is picked from a table of
+/// 65,536.
 pub(crate) struct Normal {
     table: Vec<f32>,
     random: fastrand::Rng,
