@@ -1,8 +1,10 @@
 //! The project's own tasks. `cargo xtask test` runs every check that a change must pass.
 
+mod bench;
 mod clean_room;
 mod example;
 mod fixtures;
+mod instructions;
 mod setup;
 mod step;
 mod test;
@@ -29,6 +31,10 @@ enum Task {
     TestProviders(test_providers::Args),
     /// Makes the golden files again, with `PyTorch` and transformers.
     Fixtures(fixtures::Args),
+    /// Measures speed in stages and end to end, beside what the machine allows and, with --peers, beside others.
+    Bench(bench::Args),
+    /// Counts the instructions of kernels on fixed inputs, against the numbers that are written down.
+    Instructions(instructions::Args),
     /// Fetches the native libraries that the tests open into the target folder; `test` does it by itself.
     Setup(setup::Args),
 }
@@ -38,6 +44,8 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::TestProviders(args) => test_providers::run(&args),
         Task::Fixtures(args) => fixtures::run(&args),
+        Task::Bench(args) => bench::run(&args),
+        Task::Instructions(args) => instructions::run(&args),
         Task::Setup(args) => setup::run_task(&args),
     };
     match result {

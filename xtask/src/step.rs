@@ -42,7 +42,8 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-fn show(command: &Command) -> String {
+/// A command as a user would type it, the program by its name alone.
+pub(crate) fn show(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let parts = std::iter::once(program).chain(command.get_args());
     parts.map(|p| p.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p imbed-kernels --example ceilings [rounds [processor-time]]
+//! cargo run --release -p imbed-kernels --example ceilings peaks       # the ceilings alone, of all cores, as JSON
 //! ```
 //!
 //! A ceiling is a loop that only multiplies and adds, on registers. Products are those of CLIP ViT-B/32 on 32 images. Ceiling
@@ -396,7 +397,22 @@ fn packing(cpu: Cpu, rounds: usize) -> Result<(), Error> {
     Ok(())
 }
 
+/// The best of a few turns of each ceiling, `null` where the machine has no such instruction.
+fn peaks(cpu: Cpu) -> String {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let peak = |precision| {
+        let turns = (0..20).filter_map(|_| ceiling(cpu, precision, threads));
+        turns.reduce(f64::max).map_or("null".to_owned(), |peak| format!("{peak:.1}"))
+    };
+    let [f32, bf16, int8] = [Precision::F32, Precision::Bf16, Precision::Int8].map(peak);
+    format!(r#"{{"threads":{threads},"level":"{}","f32":{f32},"bf16":{bf16},"int8":{int8}}}"#, cpu.level().name())
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    if std::env::args().nth(1).as_deref() == Some("peaks") {
+        println!("{}", peaks(Cpu::detect()?));
+        return Ok(());
+    }
     let rounds = std::env::args().nth(1).map_or(Ok(15), |text| text.parse::<usize>())?.max(1);
     let processor_time = std::env::args().nth(2).is_some_and(|text| text == "processor-time");
     if processor_time && !cfg!(target_os = "linux") {

@@ -1,0 +1,262 @@
+//! How fast imbed is, in stages and from end to end, beside what the machine allows and beside its peers.
+//!
+//! Nothing here fails because something was slow: figures are to read. What guards the kernels is
+//! [`instructions`](crate::instructions).
+
+mod contest;
+mod contestant;
+mod machine;
+mod numbers;
+mod peers;
+mod photos;
+mod process;
+mod programs;
+mod report;
+mod retrieval;
+mod vectors;
+
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Map, Value, json};
+
+use crate::step::root;
+use contestant::{Contestant, Course};
+use machine::Machine;
+use programs::Programs;
+
+const PAGE: &str = "docs/benchmarks.md";
+const MODELS: [&str; 4] = ["clip-vit-b32", "clip-vit-l14", "siglip-b16", "dinov2-b"];
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// JPEG files, or folders of them [default: generated pictures of 500 x 375].
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    images: Vec<PathBuf>,
+    /// How many images a run embeds: files are repeated with a comment of their own until there are so many.
+    #[arg(long, default_value_t = 320, value_parser = clap::value_parser!(u32).range(2..))]
+    count: u32,
+    /// Turns that everybody has after the warm-up.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Seeded checkpoints of full size.
+    #[arg(long, value_delimiter = ',', default_value = "clip-vit-b32", value_parser = MODELS)]
+    models: Vec<String>,
+    /// Number types of imbed, and of its peers.
+    #[arg(long, value_delimiter = ',', default_value = "f32,bf16,int8,auto")]
+    dtypes: Vec<String>,
+    /// An option of imbed embed that all its runs are given, such as decode=fast; may be repeated.
+    #[arg(long = "option", value_name = "NAME=VALUE")]
+    options: Vec<String>,
+    /// Measures the peers too, all of them or those that are named.
+    #[arg(
+        long, value_name = "NAME", value_delimiter = ',', num_args = 0.., require_equals = true,
+        default_missing_value = "all", value_parser = peers::NAMES
+    )]
+    peers: Vec<String>,
+    /// The Python that the peers' environment is made with.
+    #[arg(long, default_value = "python3")]
+    python: PathBuf,
+    /// A table with the columns image and label: how often the built-in model finds an image of the same label, by
+    /// number type.
+    #[arg(long, value_name = "FILE.parquet")]
+    retrieval: Option<PathBuf>,
+    /// Where all single measurements go [default: bench/results.json in the target folder].
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Writes the tables into docs/benchmarks.md.
+    #[arg(long)]
+    write: bool,
+}
+
+impl Args {
+    /// The command that repeats the run; files of the user's are named by what they are.
+    fn shown(&self) -> String {
+        let mut words = vec!["cargo xtask bench".to_owned()];
+        let mut option = |name: &str, value: String| words.push(format!("--{name} {value}"));
+        option("models", self.models.join(","));
+        option("dtypes", self.dtypes.join(","));
+        option("count", self.count.to_string());
+        option("rounds", self.rounds.to_string());
+        self.options.iter().for_each(|value| option("option", value.clone()));
+        if !self.images.is_empty() {
+            option("images", "PHOTOS".to_owned());
+        }
+        if self.retrieval.is_some() {
+            option("retrieval", "TABLE".to_owned());
+        }
+        match self.peers.as_slice() {
+            [] => {}
+            [all] if all == "all" => words.push("--peers".to_owned()),
+            names => words.push(format!("--peers={}", names.join(","))),
+        }
+        words.join(" ")
+    }
+
+    /// The peers by name; none is all.
+    fn only(&self) -> &[String] {
+        if self.peers.iter().any(|name| name == "all") { &[] } else { &self.peers }
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if let Some(option) = args.options.iter().find(|option| !option.contains('=')) {
+        bail!("--option {option}: give NAME=VALUE, such as decode=fast");
+    }
+    if let Some(table) = &args.retrieval {
+        ensure!(table.is_file(), "--retrieval: {} is not there", table.display());
+    }
+    let machine = Machine::look();
+    println!("{machine}");
+    let programs = Programs::build()?;
+    let python = if args.peers.is_empty() { PathBuf::new() } else { peers::python(&args.python)? };
+    let photos = if args.images.is_empty() { programs.photos(args.count as usize)? } else { own(args)? };
+    let scratch = tempfile::tempdir()?;
+    let mut sections = Vec::new();
+    let mut results = Map::new();
+    for name in &args.models {
+        println!("\n=== {name}");
+        let checkpoint = programs.checkpoint(name)?;
+        let ready = if args.peers.is_empty() { PathBuf::new() } else { peers::ready(&python, &checkpoint)? };
+        let course = Course {
+            programs: &programs,
+            checkpoint,
+            photos: photos.clone(),
+            options: &args.options,
+            python: python.clone(),
+            ready,
+            scratch: scratch.path().to_owned(),
+        };
+        let outcome = contest::hold(&course, contestants(args), args.count as usize, args.rounds as usize)?;
+        results.insert(name.clone(), outcome.to_json());
+        sections.push((name.as_str(), format!("{}\n\n{}", heading(args, &machine), report::model(&outcome))));
+        publish(args, &machine, &results, &sections)?;
+    }
+    if let Some(table) = &args.retrieval {
+        let (text, shares) = retrieval(&programs, &std::path::absolute(table)?, args, &machine, scratch.path());
+        results.insert("retrieval".to_owned(), shares);
+        sections.push(("retrieval", text));
+        publish(args, &machine, &results, &sections)?;
+    }
+    Ok(())
+}
+
+/// imbed in each number type, and who is measured beside it.
+fn contestants(args: &Args) -> Vec<Contestant> {
+    let mut all: Vec<Contestant> = args.dtypes.iter().map(|dtype| Contestant::imbed(dtype)).collect();
+    if !args.peers.is_empty() {
+        all.extend(Contestant::peers(&args.dtypes, args.only()));
+    }
+    all
+}
+
+/// Shows the newest section and writes down all that is known, so that a run that is cut short leaves what it had.
+fn publish(args: &Args, machine: &Machine, results: &Map<String, Value>, sections: &[(&str, String)]) -> Result<()> {
+    if let Some((_, text)) = sections.last() {
+        println!("\n{text}");
+    }
+    keep(args, machine, results)?;
+    if args.write { write(sections) } else { Ok(()) }
+}
+
+/// The user's own files, as many as are wanted.
+fn own(args: &Args) -> Result<PathBuf> {
+    let folder = programs::folder()?.join("photos").join("own");
+    photos::repeat(&args.images, args.count as usize, &folder)?;
+    Ok(folder)
+}
+
+fn heading(args: &Args, machine: &Machine) -> String {
+    format!("`{}`, medians of {} rounds in turn (smallest to largest). {machine}.", args.shown(), args.rounds)
+}
+
+fn retrieval(programs: &Programs, table: &Path, args: &Args, machine: &Machine, scratch: &Path) -> (String, Value) {
+    let mut text =
+        format!("{}\n\n| imbed/tiny | nearest other image of the same label |\n|---|---|\n", heading(args, machine));
+    let mut shares = Map::new();
+    for dtype in &args.dtypes {
+        let cell = match retrieval::share(programs, table, dtype, &args.options, scratch) {
+            Ok(share) => {
+                shares.insert(dtype.clone(), json!(share));
+                format!("{share:.4}")
+            }
+            Err(error) => report::reason(&format!("{error:#}")).to_owned(),
+        };
+        let _ = writeln!(text, "| {dtype} | {cell} |");
+    }
+    (text, Value::Object(shares))
+}
+
+/// Writes down every single measurement.
+fn keep(args: &Args, machine: &Machine, results: &Map<String, Value>) -> Result<()> {
+    let out = match &args.out {
+        Some(out) => out.clone(),
+        None => programs::folder()?.join("results.json"),
+    };
+    if let Some(folder) = out.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let all = json!({
+        "command": args.shown(), "machine": machine.to_json(), "conditions": contest::conditions(), "results": results,
+    });
+    fs::write(&out, format!("{all:#}\n")).with_context(|| out.display().to_string())?;
+    println!("every measurement: {}", out.display());
+    Ok(())
+}
+
+/// Puts the tables into the page of benchmarks.
+fn write(sections: &[(&str, String)]) -> Result<()> {
+    let path = root().join(PAGE);
+    let mut page = fs::read_to_string(&path)?;
+    for (name, text) in sections {
+        page = report::between_markers(&page, name, text).map_err(|why| anyhow::anyhow!("{PAGE}: {why}"))?;
+    }
+    fs::write(&path, page)?;
+    println!("written: {PAGE}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parsed(line: &str) -> Args {
+        Line::parse_from(line.split(' ')).args
+    }
+
+    #[test]
+    fn the_command_is_shown_without_the_users_paths() {
+        let args = parsed("x --images /home/me/photos --peers --rounds 5 --option decode=fast");
+        assert_eq!(
+            args.shown(),
+            "cargo xtask bench --models clip-vit-b32 --dtypes f32,bf16,int8,auto --count 320 --rounds 5 \
+             --option decode=fast --images PHOTOS --peers"
+        );
+        assert!(args.only().is_empty());
+    }
+
+    #[test]
+    fn peers_are_named_after_an_equals_sign() {
+        assert_eq!(parsed("x --peers=daft,openvino").only(), ["daft", "openvino"]);
+        assert!(parsed("x").peers.is_empty());
+    }
+
+    #[test]
+    fn every_table_has_its_place_in_the_docs() {
+        let page = fs::read_to_string(root().join(PAGE)).unwrap();
+        for name in MODELS.iter().chain(&["retrieval"]) {
+            report::between_markers(&page, name, "").unwrap();
+        }
+    }
+}
