@@ -3,7 +3,6 @@
 use imbed_core::Result;
 use imbed_kernels::{Activation, Alone, Attention as Kernel, Cpu, Linear, Precision, Then, Tokens, softmax};
 use imbed_vision::Rotary;
-use rayon::prelude::*;
 
 use super::{fit, number::Number, threads::Threads};
 
@@ -23,6 +22,7 @@ pub(super) struct Attention<'a> {
     pub(super) scores: Option<&'a [f32]>,
     /// How queries and keys are turned.
     pub(super) rotary: Option<&'a Rotary>,
+    pub(super) threads: Threads,
 }
 
 impl Attention<'_> {
@@ -34,12 +34,16 @@ impl Attention<'_> {
         let Self { tokens, hidden, queries, .. } = self;
         let image = tokens * 3 * hidden;
         if let Some(rotary) = self.rotary {
-            qkv.par_chunks_exact_mut(image).for_each(|qkv| self.turn(rotary, qkv));
+            self.threads.each(qkv, image, |qkv| {
+                qkv.chunks_exact_mut(image).for_each(|qkv| self.turn(rotary, qkv));
+            });
         }
         if let Some(scores) = self.scores {
-            let images = qkv.par_chunks_exact(image).zip(out.par_chunks_exact_mut(queries * hidden));
-            return images.try_for_each(|(qkv, out)| {
-                (0..self.heads).try_for_each(|head| self.head(head, &scores[head * tokens * tokens..], qkv, out))
+            return self.threads.parts((&*qkv, image), (out, queries * hidden), |qkv, out| {
+                let mut images = qkv.chunks_exact(image).zip(out.chunks_exact_mut(queries * hidden));
+                images.try_for_each(|(qkv, out)| {
+                    (0..self.heads).try_for_each(|head| self.head(head, &scores[head * tokens * tokens..], qkv, out))
+                })
             });
         }
         let matrix = |start| Tokens { values: &*qkv, width: 3 * hidden, start, tokens };
@@ -47,7 +51,7 @@ impl Attention<'_> {
         let asking = if queries == 1 { Tokens { width: image, tokens: 1, ..matrix(0) } } else { matrix(0) };
         let size = hidden / self.heads;
         let kernel = Kernel { cpu: self.cpu, heads: self.heads, head_size: size, scale: self.scale() };
-        T::attend(kernel, [asking, matrix(hidden), matrix(2 * hidden)], out, &Threads).map_err(fit)
+        T::attend(kernel, [asking, matrix(hidden), matrix(2 * hidden)], out, &self.threads).map_err(fit)
     }
 
     fn scale(self) -> f32 {
@@ -98,7 +102,7 @@ mod tests {
 
     fn shape(tokens: usize, hidden: usize, heads: usize, queries: usize) -> Attention<'static> {
         let cpu = Cpu::detect().unwrap();
-        Attention { cpu, tokens, hidden, heads, queries, scores: None, rotary: None }
+        Attention { cpu, tokens, hidden, heads, queries, scores: None, rotary: None, threads: Threads::All }
     }
 
     fn assert_close(a: &[f32], b: &[f32]) {

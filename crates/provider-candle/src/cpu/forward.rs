@@ -26,9 +26,9 @@ use super::{
     workspace::{Workspace, Workspaces, sized},
 };
 
-/// Rows of the residual stream per pass: enough to keep every thread busy in each product, few enough for the buffers
-/// to stay in the caches near the cores. More images than that go in several passes.
-const ROWS_PER_PASS: usize = 2048;
+/// Rows of the residual stream in a pass of one thread: enough for the weights, which come from far, to be worth their way,
+/// and few enough for what products hand to each other to stay in the caches near the core.
+const ROWS_PER_PASS: usize = 800;
 
 /// A model in the processor's memory.
 pub(crate) struct CpuModel {
@@ -119,18 +119,35 @@ impl CpuModel {
     /// Writes one vector per image of `batch`, whose images have one size, to `out`, `[images, width]`.
     pub(crate) fn forward(&self, batch: &PixelBatch, out: &mut [f32]) -> Result<()> {
         match &self.workspaces {
-            AnyWorkspaces::F32(workspaces) => workspaces.with(|workspace| self.passes(batch, workspace, out)),
-            AnyWorkspaces::Bf16(workspaces) => workspaces.with(|workspace| self.passes(batch, workspace, out)),
+            AnyWorkspaces::F32(workspaces) => self.passes(batch, workspaces, out),
+            AnyWorkspaces::Bf16(workspaces) => self.passes(batch, workspaces, out),
         }
     }
 
-    fn passes<T: Number>(&self, batch: &PixelBatch, workspace: &mut Workspace<T>, out: &mut [f32]) -> Result<()> {
+    /// Each thread takes images of its own through the whole model, and waits for nobody; fewer images than threads are shared
+    /// product by product.
+    fn passes<T: Number>(&self, batch: &PixelBatch, workspaces: &Workspaces<T>, out: &mut [f32]) -> Result<()> {
         let image = batch.size().ok_or_else(|| Error::new(ErrorKind::Internal, "a pass over images of many sizes"))?;
         let frame = self.frames.get(image, || Ok(self.frame(image)))?;
-        let per_pass = (ROWS_PER_PASS / frame.tokens).max(1);
-        let passes = out.chunks_mut(per_pass * self.shape.width());
-        let pixels = batch.data().chunks(per_pass * 3 * image.0 * image.1);
-        passes.zip(pixels).try_for_each(|(out, pixels)| self.pass(&frame, pixels, workspace, out))
+        let (images, threads) = (batch.len(), rayon::current_num_threads());
+        let most = (ROWS_PER_PASS / frame.tokens).max(1);
+        let (per_pass, own) = if images < threads || threads == 1 {
+            (threads * most, false)
+        } else {
+            // As many as make every thread end at about the same time.
+            (images.div_ceil(images.div_ceil(most).next_multiple_of(threads)), true)
+        };
+        let (pixels, vectors) = (per_pass * 3 * image.0 * image.1, per_pass * self.shape.width());
+        let pass = |threads, pixels: &[u8], out: &mut [f32]| {
+            workspaces.with(|workspace| self.pass(&frame, pixels, workspace, out, threads))
+        };
+        if own {
+            let passes = batch.data().par_chunks(pixels).zip(out.par_chunks_mut(vectors)).with_max_len(1);
+            passes.try_for_each(|(pixels, out)| pass(Threads::One, pixels, out))
+        } else {
+            let mut passes = batch.data().chunks(pixels).zip(out.chunks_mut(vectors));
+            passes.try_for_each(|(pixels, out)| pass(Threads::All, pixels, out))
+        }
     }
 
     fn frame(&self, image: (usize, usize)) -> Frame {
@@ -153,47 +170,55 @@ impl CpuModel {
         pixels: &[u8],
         workspace: &mut Workspace<T>,
         out: &mut [f32],
+        threads: Threads,
     ) -> Result<()> {
         let (tokens, hidden) = (frame.tokens, self.shape.hidden);
         let images = out.len() / self.shape.width();
-        self.embed(frame, images, pixels, workspace)?;
+        self.embed(frame, images, pixels, workspace, threads)?;
         let mut kept = tokens;
         for (i, block) in self.blocks.iter().enumerate() {
             // Nothing reads the other tokens after the last block.
             let last = i + 1 == self.blocks.len();
             kept = if last && !self.shape.reads_all_tokens() { 1 } else { tokens };
-            self.attend(block, frame, (images, kept), workspace)?;
-            self.mlp(block, images * kept, workspace)?;
+            self.attend(block, frame, (images, kept), workspace, threads)?;
+            self.mlp(block, images * kept, workspace, threads)?;
         }
         let Workspace { stream, ends, .. } = workspace;
         let [last, wide, spare] = ends;
         let rows = images * kept * hidden;
         let tokens_out = sized(last, rows);
         match &self.post_norm {
-            Some(norm) => norm.apply(sized(stream, rows), tokens_out)?,
+            Some(norm) => norm.apply(sized(stream, rows), tokens_out, threads)?,
             None => tokens_out.copy_from_slice(&stream[..rows]),
         }
         if let Some(pool) = &self.pool {
             let mut pooled = vec![0.0; images * hidden];
-            pool.apply(tokens_out, tokens, Buffers { wide, spare, answers: stream }, &mut pooled)?;
-            self.finish(&pooled, out)
+            pool.apply(tokens_out, tokens, Buffers { wide, spare, answers: stream, threads }, &mut pooled)?;
+            self.finish(&pooled, out, threads)
         } else if self.shape.pooling == Pooling::Mean {
             let pooled = sized(stream, images * hidden);
             mean(tokens_out, tokens, self.shape.prefix..tokens, hidden, pooled);
             if let Some(norm) = &self.pooled_norm {
                 let normed = sized(wide, images * hidden);
-                norm.apply(pooled, normed)?;
-                self.finish(normed, out)
+                norm.apply(pooled, normed, threads)?;
+                self.finish(normed, out, threads)
             } else {
-                self.finish(pooled, out)
+                self.finish(pooled, out, threads)
             }
         } else {
-            self.finish(tokens_out, out)
+            self.finish(tokens_out, out, threads)
         }
     }
 
     /// Pixels to the first state of the residual stream.
-    fn embed<T>(&self, frame: &Frame, images: usize, pixels: &[u8], workspace: &mut Workspace<T>) -> Result<()> {
+    fn embed<T>(
+        &self,
+        frame: &Frame,
+        images: usize,
+        pixels: &[u8],
+        workspace: &mut Workspace<T>,
+        threads: Threads,
+    ) -> Result<()> {
         let (image, hidden) = (frame.tokens * self.shape.hidden, self.shape.hidden);
         let Workspace { stream, ends: [before_norm, features, normed_features], .. } = workspace;
         let (height, width) = frame.image;
@@ -203,12 +228,14 @@ impl CpuModel {
             Some(norm) => (sized(before_norm, images * image), Some((norm, stream))),
             None => (stream, None),
         };
-        tokens.par_chunks_exact_mut(image).for_each(|tokens| tokens.copy_from_slice(&frame.start));
+        threads.each(tokens, image, |tokens| {
+            tokens.chunks_exact_mut(image).for_each(|tokens| tokens.copy_from_slice(&frame.start));
+        });
         let before = self.prefix.len();
         match (&self.stem, &self.patch_norm) {
             (Stem::Patches(linear, patch), None) => {
                 let patches = Patches { pixels, height, width, patch: *patch, skipped: before / hidden };
-                linear.apply_patches(&patches, tokens, Then::Add, &Threads).map_err(fit)?;
+                linear.apply_patches(&patches, tokens, Then::Add, &threads).map_err(fit)?;
             }
             (stem, patch_norm) => {
                 let mut features = sized(features, images * (image - before));
@@ -216,21 +243,24 @@ impl CpuModel {
                     Stem::Patches(linear, patch) => {
                         let patches = Patches { pixels, height, width, patch: *patch, skipped: 0 };
                         let then = Then::Activate(Activation::Identity);
-                        linear.apply_patches(&patches, features, then, &Threads).map_err(fit)?;
+                        linear.apply_patches(&patches, features, then, &threads).map_err(fit)?;
                     }
-                    Stem::Convolutions(stem) => stem.apply(pixels, features)?,
+                    Stem::Convolutions(stem) => stem.apply(pixels, features, threads)?,
                 }
                 if let Some(norm) = patch_norm {
                     let normed = sized(normed_features, features.len());
-                    norm.apply(features, normed)?;
+                    norm.apply(features, normed, threads)?;
                     features = normed;
                 }
-                let images = tokens.par_chunks_exact_mut(image).zip(features.par_chunks_exact(image - before));
-                images.for_each(|(tokens, features)| add(&mut tokens[before..], features));
+                threads.parts((features, image - before), (tokens, image), |features, tokens| {
+                    let images = tokens.chunks_exact_mut(image).zip(features.chunks_exact(image - before));
+                    images.for_each(|(tokens, features)| add(&mut tokens[before..], features));
+                    Ok(())
+                })?;
             }
         }
         match normed {
-            Some((norm, stream)) => norm.apply(tokens, stream),
+            Some((norm, stream)) => norm.apply(tokens, stream, threads),
             None => Ok(()),
         }
     }
@@ -242,13 +272,14 @@ impl CpuModel {
         frame: &Frame,
         (images, kept): (usize, usize),
         workspace: &mut Workspace<T>,
+        threads: Threads,
     ) -> Result<()> {
         let (tokens, hidden) = (frame.tokens, self.shape.hidden);
         let stream = sized(&mut workspace.stream, images * tokens * hidden);
         let narrow = sized(&mut workspace.narrow, images * tokens * hidden);
         let wide = sized(&mut workspace.wide, images * tokens * 3 * hidden);
-        block.norm1.apply(stream, narrow)?;
-        apply(&block.qkv, narrow, wide, Then::Activate(Activation::Identity))?;
+        block.norm1.apply(stream, narrow, threads)?;
+        apply(&block.qkv, narrow, wide, Then::Activate(Activation::Identity), threads)?;
         let attention = Attention {
             cpu: self.cpu,
             tokens,
@@ -257,6 +288,7 @@ impl CpuModel {
             queries: kept,
             scores: block.scores.as_deref(),
             rotary: frame.rotary.as_ref(),
+            threads,
         };
         let answers = &mut narrow[..images * kept * hidden];
         attention.apply(wide, answers)?;
@@ -266,24 +298,24 @@ impl CpuModel {
                 stream.copy_within(first..first + kept * hidden, image * kept * hidden);
             }
         }
-        apply(&block.out, answers, &mut stream[..images * kept * hidden], Then::Add)
+        apply(&block.out, answers, &mut stream[..images * kept * hidden], Then::Add, threads)
     }
 
     /// `x += mlp(norm2(x))` for the first `rows` of the stream.
-    fn mlp<T: Number>(&self, block: &Block, rows: usize, workspace: &mut Workspace<T>) -> Result<()> {
+    fn mlp<T: Number>(&self, block: &Block, rows: usize, workspace: &mut Workspace<T>, threads: Threads) -> Result<()> {
         let hidden = self.shape.hidden;
         let Workspace { stream, narrow, wide, spare, .. } = workspace;
         let (stream, narrow) = (sized(stream, rows * hidden), sized(narrow, rows * hidden));
-        block.norm2.apply(stream, narrow)?;
-        block.mlp.add(narrow, wide, spare, stream)
+        block.norm2.apply(stream, narrow, threads)?;
+        block.mlp.add(narrow, wide, spare, stream, threads)
     }
 
     /// The head, and unit length where the model itself gives it.
-    fn finish(&self, pooled: &[f32], out: &mut [f32]) -> Result<()> {
+    fn finish(&self, pooled: &[f32], out: &mut [f32], threads: Threads) -> Result<()> {
         match (&self.head, self.shape.head) {
             (Some(head), Some(shape)) => {
                 let then = shape.activation.map_or(Activation::Identity, activation);
-                apply(head, pooled, out, Then::Activate(then))?;
+                apply(head, pooled, out, Then::Activate(then), threads)?;
             }
             _ => out.copy_from_slice(pooled),
         }

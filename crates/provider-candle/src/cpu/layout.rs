@@ -63,7 +63,7 @@ impl Layout<'_> {
     }
 
     fn pack(self, precision: Precision, weights: &[f32], inputs: usize, bias: Option<&[f32]>) -> Result<Linear> {
-        Linear::pack_on(self.cpu, precision, weights, inputs, bias, &Threads).map_err(fit)
+        Linear::pack_on(self.cpu, precision, weights, inputs, bias, &Threads::All).map_err(fit)
     }
 
     fn mlp(self, mlp: &model::Mlp, precision: Precision) -> Result<Mlp> {

@@ -2,7 +2,6 @@
 
 use imbed_core::Result;
 use imbed_kernels::{Activation, Linear, Then, Value};
-use rayon::prelude::*;
 
 use super::{fit, number::Number, threads::Threads, workspace::sized};
 
@@ -25,24 +24,32 @@ impl Mlp {
         buffer: &mut Vec<T>,
         spare: &mut Vec<T>,
         out: &mut [f32],
+        threads: Threads,
     ) -> Result<()> {
         let middle = x.len() / self.fc1.inputs() * self.fc1.outputs();
         let wide = sized(buffer, middle);
-        apply(&self.fc1, x, wide, Then::Activate(self.activation))?;
+        apply(&self.fc1, x, wide, Then::Activate(self.activation), threads)?;
         if let Some(up) = &self.up {
             let factors = sized(spare, middle);
-            apply(up, x, factors, Then::Activate(Activation::Identity))?;
-            wide.par_chunks_mut(TASK).zip(factors.par_chunks(TASK)).for_each(|(wide, factors)| {
+            apply(up, x, factors, Then::Activate(Activation::Identity), threads)?;
+            threads.parts((factors, TASK), (wide, TASK), |factors, wide| {
                 wide.iter_mut().zip(factors).for_each(|(x, factor)| *x = T::from_f32(x.to_f32() * factor.to_f32()));
-            });
+                Ok(())
+            })?;
         }
-        apply(&self.fc2, wide, out, Then::Add)
+        apply(&self.fc2, wide, out, Then::Add, threads)
     }
 }
 
-/// The product of rows, on all threads.
-pub(super) fn apply<X: Value, Y: Value>(linear: &Linear, x: &[X], out: &mut [Y], then: Then) -> Result<()> {
-    linear.apply_mixed(x, out, then, &Threads).map_err(fit)
+/// The product of rows.
+pub(super) fn apply<X: Value, Y: Value>(
+    linear: &Linear,
+    x: &[X],
+    out: &mut [Y],
+    then: Then,
+    threads: Threads,
+) -> Result<()> {
+    linear.apply_mixed(x, out, then, &threads).map_err(fit)
 }
 
 /// `to += from`, as far as both reach.
@@ -66,7 +73,7 @@ mod tests {
             fc2: linear(&[1.0, 0.0, 0.0, 1.0]),
         };
         let mut out = [1.0; 4];
-        mlp.add(&[2.0, 3.0, -1.0, 5.0], &mut vec![], &mut vec![], &mut out).unwrap();
+        mlp.add(&[2.0, 3.0, -1.0, 5.0], &mut vec![], &mut vec![], &mut out, Threads::One).unwrap();
         assert_eq!(out, [1.0 + 2.0 * 4.0, 1.0 + 3.0 * 9.0, 1.0, 1.0 + 5.0 * 15.0]);
     }
 }

@@ -3,9 +3,8 @@
 use imbed_core::Result;
 use imbed_kernels::{Cpu, layer_norm_mixed, rms_norm_mixed};
 use imbed_vision::architecture::NormKind;
-use rayon::prelude::*;
 
-use super::{fit, number::Number};
+use super::{fit, number::Number, threads::Threads};
 
 /// Rows per task.
 const TASK: usize = 32;
@@ -23,9 +22,9 @@ pub(super) struct Norm {
 
 impl Norm {
     /// Writes the norm of each row of `x` to `out`, which is as long.
-    pub(super) fn apply<T: Number>(&self, x: &[f32], out: &mut [T]) -> Result<()> {
+    pub(super) fn apply<T: Number>(&self, x: &[f32], out: &mut [T], threads: Threads) -> Result<()> {
         let task = TASK * self.weight.len();
-        x.par_chunks(task).zip(out.par_chunks_mut(task)).try_for_each(|(x, out)| self.rows(x, out))
+        threads.parts((x, task), (out, task), |x, out| self.rows(x, out))
     }
 
     fn rows<T: Number>(&self, x: &[f32], out: &mut [T]) -> Result<()> {
@@ -48,9 +47,9 @@ mod tests {
         let norm =
             |kind| Norm { cpu: Cpu::detect().unwrap(), kind, weight: vec![1.0, 3.0], bias: vec![0.0, 5.0], eps: 0.0 };
         let mut out = vec![f32::NAN; x.len()];
-        norm(NormKind::Layer).apply(&x, &mut out).unwrap();
+        norm(NormKind::Layer).apply(&x, &mut out, Threads::All).unwrap();
         assert!(out.chunks_exact(2).all(|row| row == [-1.0, 8.0]));
-        norm(NormKind::Rms).apply(&[1.0, 7.0], &mut out[..2]).unwrap();
+        norm(NormKind::Rms).apply(&[1.0, 7.0], &mut out[..2], Threads::One).unwrap();
         assert!((out[0] - 0.2).abs() < 1e-6 && (out[1] - 4.2).abs() < 1e-6, "{:?}", &out[..2]);
     }
 }

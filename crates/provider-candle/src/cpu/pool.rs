@@ -6,12 +6,12 @@
 
 use imbed_core::Result;
 use imbed_kernels::{Activation, Cpu, Linear, Then, softmax};
-use rayon::prelude::*;
 
 use super::{
     fit,
     linear::{Mlp, apply},
     norm::Norm,
+    threads::Threads,
     workspace::sized,
 };
 
@@ -32,6 +32,7 @@ pub(super) struct Buffers<'a> {
     pub(super) wide: &'a mut Vec<f32>,
     pub(super) spare: &'a mut Vec<f32>,
     pub(super) answers: &'a mut Vec<f32>,
+    pub(super) threads: Threads,
 }
 
 impl AttentionPool {
@@ -57,33 +58,35 @@ impl AttentionPool {
     pub(super) fn apply(&self, x: &[f32], tokens: usize, buffers: Buffers<'_>, pooled: &mut [f32]) -> Result<()> {
         let (hidden, heads) = (self.queries.inputs(), self.values.len());
         let images = x.len() / (tokens * hidden);
-        let Buffers { wide, spare, answers } = buffers;
+        let Buffers { wide, spare, answers, threads } = buffers;
         let scores = sized(spare, images * tokens * heads);
-        apply(&self.queries, x, scores, Then::Activate(Activation::Identity))?;
+        apply(&self.queries, x, scores, Then::Activate(Activation::Identity), threads)?;
         // `[heads, images, hidden]`, so that each head's are the rows of its own product.
         let means = sized(wide, heads * images * hidden);
-        let parts = means.par_chunks_exact_mut(hidden).enumerate();
-        parts.try_for_each_init(Vec::new, |shares, (row, mean)| {
-            let (head, image) = (row / images, row % images);
-            shares.clear();
-            shares.extend((0..tokens).map(|token| scores[(image * tokens + token) * heads + head]));
-            softmax(self.cpu, shares, tokens).map_err(fit)?;
-            weigh(&x[image * tokens * hidden..][..tokens * hidden], shares, mean);
+        let rows: Vec<usize> = (0..heads * images).collect();
+        threads.parts((&rows, 1), (means, hidden), |rows, means| {
+            for (row, mean) in rows.iter().zip(means.chunks_exact_mut(hidden)) {
+                let (head, image) = (row / images, row % images);
+                let mut shares: Vec<f32> =
+                    (0..tokens).map(|token| scores[(image * tokens + token) * heads + head]).collect();
+                softmax(self.cpu, &mut shares, tokens).map_err(fit)?;
+                weigh(&x[image * tokens * hidden..][..tokens * hidden], &shares, mean);
+            }
             Ok(())
         })?;
         let answers = sized(answers, images * hidden);
         for (head, (values, means)) in self.values.iter().zip(means.chunks_exact(images * hidden)).enumerate() {
             let size = values.outputs();
             let own = sized(spare, images * size);
-            apply(values, means, own, Then::Activate(Activation::Identity))?;
+            apply(values, means, own, Then::Activate(Activation::Identity), threads)?;
             for (own, answer) in own.chunks_exact(size).zip(answers.chunks_exact_mut(hidden)) {
                 answer[head * size..][..size].copy_from_slice(own);
             }
         }
-        apply(&self.out, answers, pooled, Then::Activate(Activation::Identity))?;
+        apply(&self.out, answers, pooled, Then::Activate(Activation::Identity), threads)?;
         if let Some((norm, mlp)) = &self.mlp {
-            norm.apply(pooled, answers)?;
-            mlp.add(answers, wide, spare, pooled)?;
+            norm.apply(pooled, answers, threads)?;
+            mlp.add(answers, wide, spare, pooled, threads)?;
         }
         Ok(())
     }
@@ -122,7 +125,7 @@ mod tests {
         let x = [x, x.map(|x| 2.0 * x)].concat();
         let mut pooled = [0.0; 4];
         let (mut wide, mut spare, mut answers) = (vec![], vec![], vec![]);
-        let buffers = Buffers { wide: &mut wide, spare: &mut spare, answers: &mut answers };
+        let buffers = Buffers { wide: &mut wide, spare: &mut spare, answers: &mut answers, threads: Threads::All };
         pool.apply(&x, 3, buffers, &mut pooled).unwrap();
         assert_eq!(pooled, [3.5, -4.0, 6.5, -8.0]);
     }

@@ -3,9 +3,8 @@
 use imbed_core::Result;
 use imbed_kernels::{Activation, Alone, Linear, Then};
 use imbed_vision::architecture::halved;
-use rayon::prelude::*;
 
-use crate::cpu::{fit, workspace::sized};
+use crate::cpu::{fit, threads::Threads, workspace::sized};
 
 /// Stages of a convolution of stride 2 and residual pairs of stride 1, with a rectifier after each.
 pub(in crate::cpu) struct ConvStem {
@@ -51,16 +50,19 @@ struct Scratch {
 
 impl ConvStem {
     /// `pixels`, `[images, height, width, 3]`, to `features`, `[images, rows * columns, channels]`.
-    pub(in crate::cpu) fn apply(&self, pixels: &[u8], features: &mut [f32]) -> Result<()> {
+    pub(in crate::cpu) fn apply(&self, pixels: &[u8], features: &mut [f32], threads: Threads) -> Result<()> {
         let (height, width) = self.image;
         let (mut rows, mut columns) = self.image;
         for _ in &self.stages {
             (rows, columns) = (halved(rows), halved(columns));
         }
         let channels = self.stages.last().map_or(3, |stage| stage.down.0.outputs());
-        let images =
-            pixels.par_chunks_exact(3 * height * width).zip(features.par_chunks_exact_mut(rows * columns * channels));
-        images.try_for_each_init(Scratch::default, |scratch, (pixels, features)| self.image(pixels, scratch, features))
+        let (image, map) = (3 * height * width, rows * columns * channels);
+        threads.parts((pixels, image), (features, map), |pixels, features| {
+            let mut scratch = Scratch::default();
+            let mut images = pixels.chunks_exact(image).zip(features.chunks_exact_mut(map));
+            images.try_for_each(|(pixels, features)| self.image(pixels, &mut scratch, features))
+        })
     }
 
     fn image(&self, pixels: &[u8], scratch: &mut Scratch, features: &mut [f32]) -> Result<()> {
