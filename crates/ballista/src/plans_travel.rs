@@ -205,3 +205,13 @@ async fn a_relative_place_means_the_clients_folder() {
     let path = there[0].column(0).as_string::<i32>().value(0);
     assert!(path.starts_with("../../examples/images/"), "{path}");
 }
+
+#[tokio::test]
+async fn a_number_type_that_each_executor_would_choose_is_refused() {
+    let context = client(&imbed());
+    let query = format!("SELECT embed_image(image, dtype => 'auto') FROM images('{}')", examples());
+    let table = context.image_sql(&query).await.unwrap();
+    let plan = context.state().optimize(table.logical_plan()).unwrap();
+    let error = LogicalPlanNode::try_from_logical_plan(&plan, &LogicalCodec::default()).unwrap_err();
+    assert!(cause(&error).message().contains("'auto'"), "{error}");
+}

@@ -13,6 +13,7 @@ use imbed_core::{
     Device, Error, ErrorKind, Execution, ImageEmbedderDescriptor, InputSpec, Result,
     arrow::{Provenance, embedding_field},
     image::DecodeOptions,
+    options::Dtype,
 };
 
 use crate::{
@@ -160,6 +161,12 @@ impl EngineBuilder {
             _ => {}
         }
         let options = descriptor.options();
+        if cache.is_some() && options.dtype == Some(Dtype::Auto) {
+            // The choice is not known before the model is loaded, and may be another in the next run.
+            let message = "a cache cannot keep vectors of dtype 'auto': what it chooses may differ from run to run";
+            return Err(Error::new(ErrorKind::BadOption, message)
+                .hint("run once without the cache to see what it chooses, and name that; or leave the cache out"));
+        }
         decode.exif_orientation = options.exif_orientation;
         decode.icc = options.icc;
         decode.frame = options.frame;

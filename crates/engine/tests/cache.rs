@@ -125,3 +125,13 @@ fn a_folder_that_cannot_be_made_is_an_error_before_any_work() {
     let error = engine(&[], file.path()).embed_stream(chunks(&good(0..2), 2)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
 }
+
+#[test]
+fn a_number_type_that_the_machine_chooses_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let builder = FakeModel::new(&[("dtype", "auto")]).builder().cache(Some(folder.path().to_owned()));
+    let error = builder.build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadOption);
+    assert!(error.message().contains("'auto'") && error.hint_text().is_some(), "{error}");
+    assert!(FakeModel::new(&[("dtype", "auto")]).builder().build().is_ok());
+}

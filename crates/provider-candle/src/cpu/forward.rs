@@ -84,7 +84,7 @@ impl CpuModel {
             }
             (model::Stem::Convolutions(stages), _, ImageShape::Fixed(rows, columns)) => {
                 let stages = stages.iter().map(|stage| layout.conv_stage(stage)).collect::<Result<_>>()?;
-                Stem::Convolutions(ConvStem { image: (rows, columns), tables: normalize.tables(), stages })
+                Stem::Convolutions(Box::new(ConvStem { image: (rows, columns), tables: normalize.tables(), stages }))
             }
             _ => return Err(Error::new(ErrorKind::Internal, "the stem is not the one that the architecture says")),
         };

@@ -11,5 +11,5 @@ pub(super) enum Stem {
     /// One product per patch of so many rows and columns, straight from bytes: the normalisation is in its weights.
     Patches(Linear, (usize, usize)),
     /// Convolutions.
-    Convolutions(ConvStem),
+    Convolutions(Box<ConvStem>),
 }

@@ -70,9 +70,9 @@ impl<'a> OneScan<'a> {
         for row in 0..self.layout.high {
             let scan = &mut self;
             if whole {
-                arch.dispatch(Row::<true> { scan, row })
+                arch.dispatch(Row::<true> { scan, row });
             } else {
-                arch.dispatch(Row::<false> { scan, row })
+                arch.dispatch(Row::<false> { scan, row });
             }
             if (row + 1) % self.rows == 0 || row + 1 == self.layout.high {
                 self.output.give((row + 1).div_ceil(self.rows));
