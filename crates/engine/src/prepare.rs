@@ -8,7 +8,7 @@ use std::{
 use imbed_core::{
     EncodedImage, InputSpec, Preprocess, Result,
     arrow::{BytesColumn, ImageColumn, StringsColumn},
-    image::{DecodeOptions, EncodeFormat, Image, Mode, decode, encode, sniff},
+    image::{DecodeOptions, EncodeFormat, Mode, decode, encode, sniff},
     options::{Alpha, Decoding, OnError},
     preprocess::{Reduced, Size},
 };
