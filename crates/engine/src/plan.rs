@@ -13,8 +13,9 @@ use crate::{
     resources::Machine,
 };
 
-/// Images per call on a processor, where nobody says otherwise: large enough for full matrix tiles.
-const CPU_BATCH: usize = 32;
+/// Images per call on a processor for each of its cores, where nobody says otherwise, and the least and the most of a call: a model
+/// gives each core images of its own.
+const CPU_BATCH: (usize, usize, usize) = (16, 32, 256);
 /// Images per call on a GPU, where nobody says otherwise.
 const GPU_BATCH: usize = 128;
 /// Requests in flight to a service, where nobody says otherwise.
@@ -160,14 +161,15 @@ fn batch_size(descriptor: &dyn ImageEmbedderDescriptor, machine: Machine, device
         };
     }
     let on_gpu = devices.first().is_some_and(|d| d.is_gpu());
-    let usual = if on_gpu { GPU_BATCH } else { CPU_BATCH };
+    let (per_core, least, largest) = CPU_BATCH;
+    let usual = if on_gpu { GPU_BATCH } else { (per_core * machine.cpus.get()).clamp(least, largest) };
     let fits = match (descriptor.requirements().bytes_per_image, machine.memory) {
         (Some(image), Some(memory)) if !on_gpu => ((memory / MEMORY_SHARE / image.max(1)) as usize).max(1),
         _ => usize::MAX,
     };
     match usual.min(most).min(fits) {
         size if size == usual => {
-            Decision::new(size, if on_gpu { "the default on a GPU" } else { "the default on a processor" })
+            Decision::new(size, if on_gpu { "the default on a GPU" } else { "16 for each core, from 32 to 256" })
         }
         size if size == most => Decision::new(size, "the most that the model takes at once"),
         size => Decision::new(size, "what an eighth of the machine's memory holds"),

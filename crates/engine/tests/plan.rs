@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use imbed_core::ErrorKind;
-use imbed_engine::FixedInventory;
+use imbed_engine::{FixedInventory, Machine};
 use support::FakeModel;
 
 #[test]
@@ -47,4 +47,13 @@ fn a_fraction_of_a_gpu_makes_room_for_more_workers() {
     assert_eq!(plan(&[("num_gpus", "2")], 1).unwrap_err().kind(), ErrorKind::Device);
     assert_eq!(plan(&[("concurrency", "3")], 2).unwrap_err().kind(), ErrorKind::Device);
     assert_eq!(plan(&[("device", "cuda")], 0).unwrap_err().kind(), ErrorKind::Device);
+}
+
+#[test]
+fn a_batch_grows_with_the_cores_as_far_as_memory_goes() {
+    let batch = |cpus: usize| {
+        let machine = Machine { cpus: cpus.try_into().unwrap(), memory: Some(1 << 36) };
+        FakeModel::new(&[]).builder().machine(machine).build().unwrap().plan().batch_size.value
+    };
+    assert_eq!([1, 2, 4, 8, 100].map(batch), [32, 32, 64, 128, 256]);
 }
