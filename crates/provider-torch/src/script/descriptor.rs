@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use imbed_core::{
     Capability, Device, EmbedOptions, Embedder, EmbeddingDimensions, Error, ErrorKind, ImageBatch,
     ImageEmbedderDescriptor, InputSpec, PixelBatch, Preprocess, Requirements, Result,
-    options::Dtype,
     readout::{OUTPUTS, is_plausible_width, width_in_config},
 };
 use serde::{Deserialize, Serialize};
