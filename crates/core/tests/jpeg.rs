@@ -94,20 +94,25 @@ fn every_pixel_of_a_smaller_picture_is_pillows() {
 
 #[test]
 fn a_least_size_is_that_of_the_upright_picture() {
-    let stored = file("4:2:0 85x71");
     let exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
     let length = (exif.len() as u16 + 2).to_be_bytes();
-    let turned = [&stored[..2], &[0xff, 0xe1], &length, exif, &stored[2..]].concat();
-    let options = reduced((71, 85), 2);
-    assert_eq!(jpeg_size(&turned, &options), Some(Size { height: 85, width: 71 }));
-    let image = decode(&turned, &options).unwrap();
-    assert_eq!((image.width(), image.height()), (36, 43));
-    let half = decode(&stored, &reduced((85, 71), 2)).unwrap();
+    let turned = |stored: &[u8]| [&stored[..2], &[0xff, 0xe1], &length, exif, &stored[2..]].concat();
+    let samples = (0..88 * 72 * 3).map(|i: u32| (i / 83) as u8).collect();
+    let picture = Image::new(Mode::Rgb, 88, 72, Samples::U8(samples)).unwrap();
+    let stored = encode(&picture, EncodeFormat::Jpeg { quality: 90 }).unwrap();
+    let options = reduced((72, 88), 2);
+    assert_eq!(jpeg_size(&turned(&stored), &options), Some(Size { height: 88, width: 72 }));
+    let image = decode(&turned(&stored), &options).unwrap();
+    assert_eq!((image.width(), image.height()), (36, 44));
+    let half = decode(&stored, &reduced((88, 72), 2)).unwrap();
     assert_eq!(image, half.oriented(Orientation::Rotate90).unwrap());
-    // As it is stored, 43 rows ask for more than half of 71.
+    // As it is stored, 44 rows ask for more than half of 72.
     let as_stored = DecodeOptions { exif_orientation: false, ..options };
-    assert_eq!(jpeg_size(&turned, &as_stored), Some(Size { height: 71, width: 85 }));
-    assert_eq!(decode(&turned, &as_stored).unwrap(), decode(&stored, &DecodeOptions::default()).unwrap());
+    assert_eq!(jpeg_size(&turned(&stored), &as_stored), Some(Size { height: 72, width: 88 }));
+    assert_eq!(decode(&turned(&stored), &as_stored).unwrap(), decode(&stored, &DecodeOptions::default()).unwrap());
+    // Turned, its last row and column would be its first, and stand for fewer pixels than the others.
+    let image = decode(&turned(&file("4:2:0 85x71")), &reduced((71, 85), 2)).unwrap();
+    assert_eq!((image.width(), image.height()), (71, 85));
 }
 
 #[test]

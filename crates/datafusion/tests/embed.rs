@@ -114,7 +114,8 @@ async fn the_chain_of_the_data_frame_is_fused_and_gives_what_the_steps_give() {
 #[tokio::test(flavor = "multi_thread")]
 async fn large_jpegs_are_decoded_smaller_where_that_is_asked_for() {
     let (context, folder) = (tiny(), tempfile::tempdir().unwrap());
-    let samples = (0..800 * 600 * 3_u32).map(|i| (i / 700 + i % 3 * 40) as u8 ^ (i.wrapping_mul(i) >> 27) as u8).collect();
+    let samples =
+        (0..800 * 600 * 3_u32).map(|i| (i / 700 + i % 3 * 40) as u8 ^ (i.wrapping_mul(i) >> 27) as u8).collect();
     let image = Image::new(Mode::Rgb, 800, 600, Samples::U8(samples)).unwrap();
     std::fs::write(folder.path().join("large.jpg"), encode(&image, EncodeFormat::Jpeg { quality: 90 }).unwrap())
         .unwrap();

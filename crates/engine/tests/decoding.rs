@@ -22,7 +22,7 @@ fn jpeg(width: u32, height: u32) -> Vec<u8> {
     let mut state = 1_u32;
     let mut sample = |at: u32| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (128.0 + 80.0 * (f64::from(at) / 900.0).sin()) as u8 ^ (state >> 27) as u8
+        (128.0 + 80.0 * (f64::from(at) / 5000.0).sin()) as u8 ^ (state >> 27) as u8
     };
     let samples = (0..width * height * 3).map(&mut sample).collect();
     let image = Image::new(Mode::Rgb, width, height, Samples::U8(samples)).unwrap();
@@ -67,12 +67,12 @@ fn reduced(file: &[u8]) -> Vec<f32> {
 
 #[test]
 fn a_large_jpeg_is_decoded_smaller_where_that_is_asked_for() {
-    for file in [jpeg(163, 121), turned(&jpeg(163, 121), 6), turned(&jpeg(163, 121), 3)] {
+    for file in [jpeg(163, 121), turned(&jpeg(168, 128), 6), turned(&jpeg(168, 128), 3)] {
         let (exact, fast) = (embedded(&[], column(&file)), embedded(FAST, column(&file)));
         assert_eq!(fast, reduced(&file));
         assert_ne!(fast, exact, "the test is worth nothing where both are the same");
         let far = fast.iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(far <= 8.0, "{fast:?} {exact:?}");
+        assert!(far <= 3.0, "{fast:?} {exact:?}");
         assert_eq!(embedded(&[("decode", "exact")], column(&file)), exact);
     }
 }
@@ -81,7 +81,8 @@ fn a_large_jpeg_is_decoded_smaller_where_that_is_asked_for() {
 fn what_cannot_be_smaller_is_the_same_to_the_bit() {
     let photo = Image::new(Mode::Rgb, 99, 77, Samples::U8((0..99 * 77 * 3).map(|i| (i * i / 7) as u8).collect()));
     let png = encode(&photo.unwrap(), EncodeFormat::Png).unwrap();
-    for file in [jpeg(14, 13), jpeg(300, 7), png] {
+    // Turned, the last row and column of a smaller picture would come first, and stand for less than the others.
+    for file in [jpeg(14, 13), jpeg(300, 7), turned(&jpeg(163, 121), 6), png] {
         assert_eq!(embedded(FAST, column(&file)), embedded(&[], column(&file)));
     }
 }

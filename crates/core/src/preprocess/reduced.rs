@@ -70,8 +70,7 @@ impl Preprocess {
     }
 
     /// [`run`](Self::run) for a picture that was decoded smaller. The output has the size, and shows the part, that it would
-    /// have of the whole picture. (Where EXIF turned a picture whose sides the reduction does not divide, the part can be off
-    /// by less than one pixel of the image.)
+    /// have of the whole picture.
     ///
     /// An error of kind [`Dimensions`](ErrorKind::Dimensions) if the image is not 1/1, 1/2, 1/4 or 1/8 as large as the whole
     /// picture, or `out` has not exactly the size of the output.

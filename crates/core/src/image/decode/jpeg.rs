@@ -69,7 +69,7 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
     check(&decoder, options)?;
     if let Some(least) = options.at_least {
         let least = turned(least, orientation);
-        decoder.reduce(side(decoder.size(), least));
+        decoder.reduce(side(decoder.size(), least, orientation));
     }
     let (width, height) = decoder.size();
     let mut samples = samples(decoder, bytes, options)?;
@@ -103,8 +103,13 @@ fn turned(Size { height, width }: Size, orientation: Orientation) -> Size {
 
 /// The fewest pixels along a side of a block, 8 being all, that still make a picture of `size` (width, height) no smaller
 /// than `least`.
-fn side(size: (usize, usize), least: Size) -> usize {
-    let suffices = |length: usize, side: usize, least: u32| (length * side).div_ceil(8) >= least as usize;
+///
+/// A picture that is turned afterwards is made smaller by whole pixels only: one at the end that stands for fewer would come to
+/// the beginning, and move all the others.
+fn side(size: (usize, usize), least: Size, orientation: Orientation) -> usize {
+    let whole = |length: usize, side: usize| orientation == Orientation::Upright || (length * side).is_multiple_of(8);
+    let suffices =
+        |length: usize, side: usize, least: u32| whole(length, side) && (length * side).div_ceil(8) >= least as usize;
     let both = |side: &usize| suffices(size.0, *side, least.width) && suffices(size.1, *side, least.height);
     [1, 2, 4].into_iter().find(both).unwrap_or(8)
 }
@@ -245,8 +250,10 @@ mod tests {
             ((1, 1), (0, 0), 1),
             ((65_535, 65_535), (u32::MAX, 1), 8),
         ] {
-            assert_eq!(side(size, Size { height, width }), expected, "{size:?} {width}x{height}");
+            assert_eq!(side(size, Size { height, width }, Orientation::Upright), expected, "{size:?} {width}x{height}");
         }
+        let turned = |size| side(size, Size { height: 1, width: 1 }, Orientation::Rotate90);
+        assert_eq!([(4032, 3024), (4028, 3024), (4026, 3024), (4032, 3025)].map(turned), [1, 2, 4, 8]);
     }
 
     #[test]
