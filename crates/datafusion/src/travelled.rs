@@ -13,7 +13,7 @@ use imbed_core::{
     Capability, Device, EmbedOptions, Embedder, EmbeddingDimensions, Error, ErrorKind, Execution,
     ImageEmbedderDescriptor, InputSpec, Registry, Requirements, Result, SerializedDescriptor,
     arrow::{Provenance, embedding_type},
-    options::{Dtype, OnError},
+    options::OnError,
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,10 +40,6 @@ pub(crate) struct Travelling {
 impl Travelling {
     pub(crate) fn of(model: &Model) -> Result<Self> {
         let descriptor = &model.descriptor;
-        if descriptor.options().dtype == Some(Dtype::Auto) {
-            let message = "dtype 'auto' cannot be chosen on a cluster: each executor would choose for itself";
-            return Err(Error::new(ErrorKind::BadOption, message).hint("name a number type, such as bf16"));
-        }
         let base = model.base.clone().map_or_else(working_folder, Ok)?;
         Ok(Self {
             descriptor: SerializedDescriptor::of(descriptor.as_ref())?,

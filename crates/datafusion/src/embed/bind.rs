@@ -19,7 +19,7 @@ use datafusion::{
     },
     optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule},
 };
-use imbed_core::{Error, ErrorKind, Result};
+use imbed_core::{Error, ErrorKind, Result, options::Dtype};
 
 use crate::{
     bound,
@@ -53,6 +53,7 @@ impl BindRule {
         let scalars = constants(&call.args);
         function.arguments(&scalars).and_then(|named| refuse_secrets(&named)).map_err(wrap)?;
         let model = function.model(&scalars).map_err(wrap)?;
+        refuse_auto(model.descriptor.options().dtype).map_err(wrap)?;
         let image = call.args.into_iter().take(1).collect();
         Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(bound::function(&model), image))))
     }
@@ -103,6 +104,15 @@ fn carry(mut call: ScalarFunction, schema: &DFSchema) -> PlanResult<Transformed<
     }
     let call = Expr::ScalarFunction(call);
     Ok(if changed { Transformed::yes(call) } else { Transformed::no(call) })
+}
+
+/// An error if the number type is left to whoever loads the model.
+fn refuse_auto(dtype: Option<Dtype>) -> Result<()> {
+    if dtype != Some(Dtype::Auto) {
+        return Ok(());
+    }
+    let message = "dtype 'auto' cannot be chosen on a cluster: each executor would choose for itself";
+    Err(Error::new(ErrorKind::BadOption, message).hint("name a number type, such as bf16"))
 }
 
 /// An error if one of these arguments is a secret: it would be part of the column's name, and no executor would have it.
