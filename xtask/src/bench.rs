@@ -116,7 +116,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let python = if args.peers.is_empty() { PathBuf::new() } else { peers::python(&args.python)? };
     let photos = if args.images.is_empty() { programs.photos(args.count as usize)? } else { own(args)? };
     let scratch = tempfile::tempdir()?;
-    let mut sections = Vec::new();
     let mut results = Map::new();
     for name in &args.models {
         println!("\n=== {name}");
@@ -131,16 +130,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             ready,
             scratch: scratch.path().to_owned(),
         };
-        let outcome = contest::hold(&course, contestants(args), args.count as usize, args.rounds as usize)?;
-        results.insert(name.clone(), outcome.to_json());
-        sections.push((name.as_str(), format!("{}\n\n{}", heading(args, &machine), report::model(&outcome))));
-        publish(args, &machine, &results, &sections)?;
+        contest::hold(&course, contestants(args), args.count as usize, args.rounds as usize, |outcome, rounds| {
+            results.insert(name.clone(), outcome.to_json());
+            let heading = format!("{}\n\n{}", heading(args, rounds, &machine), report::model(outcome));
+            publish(args, &machine, &results, (name, heading))
+        })?;
     }
     if let Some(table) = &args.retrieval {
         let (text, shares) = retrieval(&programs, &std::path::absolute(table)?, args, &machine, scratch.path());
         results.insert("retrieval".to_owned(), shares);
-        sections.push(("retrieval", text));
-        publish(args, &machine, &results, &sections)?;
+        publish(args, &machine, &results, ("retrieval", text))?;
     }
     Ok(())
 }
@@ -154,13 +153,11 @@ fn contestants(args: &Args) -> Vec<Contestant> {
     all
 }
 
-/// Shows the newest section and writes down all that is known, so that a run that is cut short leaves what it had.
-fn publish(args: &Args, machine: &Machine, results: &Map<String, Value>, sections: &[(&str, String)]) -> Result<()> {
-    if let Some((_, text)) = sections.last() {
-        println!("\n{text}");
-    }
+/// Shows a section and writes down all that is known, so that a run that is cut short leaves what it had.
+fn publish(args: &Args, machine: &Machine, results: &Map<String, Value>, section: (&str, String)) -> Result<()> {
+    println!("\n{}", section.1);
     keep(args, machine, results)?;
-    if args.write { write(sections) } else { Ok(()) }
+    if args.write { write(section) } else { Ok(()) }
 }
 
 /// The user's own files, as many as are wanted.
@@ -170,13 +167,20 @@ fn own(args: &Args) -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn heading(args: &Args, machine: &Machine) -> String {
-    format!("`{}`, medians of {} rounds in turn (smallest to largest). {machine}.", args.shown(), args.rounds)
+/// After so many rounds.
+fn heading(args: &Args, rounds: usize, machine: &Machine) -> String {
+    let done = match rounds {
+        1 => "one round".to_owned(),
+        _ => format!("medians of {rounds} rounds in turn (smallest to largest)"),
+    };
+    format!("`{}`, {done}. {machine}.", args.shown())
 }
 
 fn retrieval(programs: &Programs, table: &Path, args: &Args, machine: &Machine, scratch: &Path) -> (String, Value) {
-    let mut text =
-        format!("{}\n\n| imbed/tiny | nearest other image of the same label |\n|---|---|\n", heading(args, machine));
+    let mut text = format!(
+        "`{}`. {machine}.\n\n| imbed/tiny | nearest other image of the same label |\n|---|---|\n",
+        args.shown()
+    );
     let mut shares = Map::new();
     for dtype in &args.dtypes {
         let cell = match retrieval::share(programs, table, dtype, &args.options, scratch) {
@@ -208,13 +212,11 @@ fn keep(args: &Args, machine: &Machine, results: &Map<String, Value>) -> Result<
     Ok(())
 }
 
-/// Puts the tables into the page of benchmarks.
-fn write(sections: &[(&str, String)]) -> Result<()> {
+/// Puts a section's tables into the page of benchmarks.
+fn write((name, text): (&str, String)) -> Result<()> {
     let path = root().join(PAGE);
-    let mut page = fs::read_to_string(&path)?;
-    for (name, text) in sections {
-        page = report::between_markers(&page, name, text).map_err(|why| anyhow::anyhow!("{PAGE}: {why}"))?;
-    }
+    let page = fs::read_to_string(&path)?;
+    let page = report::between_markers(&page, name, &text).map_err(|why| anyhow::anyhow!("{PAGE}: {why}"))?;
     fs::write(&path, page)?;
     println!("written: {PAGE}");
     Ok(())

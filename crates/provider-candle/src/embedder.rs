@@ -33,12 +33,17 @@ enum Runner {
     Tensors(Box<TensorModel>),
 }
 
+/// The processor, at the level that is asked for.
+pub(crate) fn processor() -> Result<Cpu> {
+    Cpu::detect().map_err(|e| {
+        Error::new(ErrorKind::Config, e.to_string()).hint("unset IMBED_CPU, which is for tests and measurements")
+    })
+}
+
 impl CandleEmbedder {
     /// Loads what is `described` on the processor, to compute in `dtype`.
     pub(crate) fn on_cpu(described: &CheckpointDescription, dtype: Dtype) -> Result<Self> {
-        let cpu = Cpu::detect().map_err(|e| {
-            Error::new(ErrorKind::Config, e.to_string()).hint("unset IMBED_CPU, which is for tests and measurements")
-        })?;
+        let cpu = processor()?;
         let normalize = described.normalize()?;
         let load = |dtype| {
             let precisions = Precisions::of(dtype, cpu)

@@ -10,7 +10,7 @@ use imbed_vision::{
     source::{self, ACCEPTS, BUILTIN, USUAL},
 };
 
-use crate::descriptor::CandleDescriptor;
+use crate::{descriptor::CandleDescriptor, embedder::processor};
 
 /// Local models in pure Rust; registered as `candle`, alias `transformers`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -58,6 +58,8 @@ impl Provider for CandleProvider {
     }
 
     fn image_embedder(&self, model: &str, options: &EmbedOptions) -> Result<Arc<dyn ImageEmbedderDescriptor>> {
+        // Whoever set it wrongly learns so before any work.
+        processor()?;
         Ok(Arc::new(CandleDescriptor::new(model, options)?))
     }
 

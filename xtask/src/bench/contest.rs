@@ -104,8 +104,14 @@ impl Outcome {
     }
 }
 
-/// A warm-up, in which whoever fails is left out, and then the rounds.
-pub(crate) fn hold(course: &Course<'_>, all: Vec<Contestant>, images: usize, rounds: usize) -> Result<Outcome> {
+/// A warm-up, in which whoever fails is left out, and then the rounds, each of which is given to `keep` with those before it.
+pub(crate) fn hold(
+    course: &Course<'_>,
+    all: Vec<Contestant>,
+    images: usize,
+    rounds: usize,
+    mut keep: impl FnMut(&Outcome, usize) -> Result<()>,
+) -> Result<()> {
     let mut outcome = Outcome {
         images,
         figures: Vec::new(),
@@ -132,8 +138,9 @@ pub(crate) fn hold(course: &Course<'_>, all: Vec<Contestant>, images: usize, rou
         let start = Instant::now();
         round(course, &mut outcome)?;
         println!("round {number} of {rounds}: {:.0} s", start.elapsed().as_secs_f64());
+        keep(&outcome, number)?;
     }
-    Ok(outcome)
+    Ok(())
 }
 
 /// The vectors of the first photos, and in which way they come faster, in seconds.

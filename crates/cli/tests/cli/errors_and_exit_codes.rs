@@ -255,3 +255,11 @@ fn a_program_without_sql_says_how_to_get_it() {
     let assert = Folder::new().imbed(&["sql", "SELECT 1"]).assert().code(2);
     assert!(stderr(&assert).contains("--features sql"), "{}", stderr(&assert));
 }
+
+#[test]
+fn a_level_that_no_processor_has_is_refused_before_any_work() {
+    let folder = Folder::with_shots(1);
+    let assert = folder.imbed(&["embed", "shots", "-o", "x.parquet"]).env("IMBED_CPU", "sse9").assert().code(2);
+    let message = stderr(&assert);
+    assert!(message.contains("sse9") && message.contains("unset IMBED_CPU"), "{message}");
+}
