@@ -19,7 +19,7 @@ use crate::{
     error::{check, check_length},
     memory::{Scratch, Shared},
     pool::run_once,
-    simd::{A_STRIDE, F32Words, Simd, Work, run},
+    simd::{A_STRIDE, Ahead, F32Words, Simd, Work, run},
     softmax::{exp_row, largest, scale_row},
 };
 
@@ -186,7 +186,7 @@ impl Head<'_> {
                 let block = start..(start + KEYS).min(keys);
                 for panel in block.start / S::TILE_COLUMNS..block.end.div_ceil(S::TILE_COLUMNS) {
                     let packed = &packed_keys[panel * size * S::TILE_COLUMNS..];
-                    simd.tile::<F32Words>(queries, packed, size, tile);
+                    simd.tile::<F32Words>(queries, packed, size, Ahead::nothing(packed), tile);
                     let column = panel * S::TILE_COLUMNS - block.start;
                     for (row, tile) in tile.chunks_exact(S::TILE_COLUMNS).enumerate().take(rows) {
                         scores[row * A_STRIDE + column..][..S::TILE_COLUMNS].copy_from_slice(tile);
@@ -209,7 +209,7 @@ impl Head<'_> {
                 }
                 for panel in 0..value_panels {
                     let packed = &packed_values[(panel * keys + block.start) * S::TILE_COLUMNS..];
-                    simd.tile::<F32Words>(scores, packed, block.len(), tile);
+                    simd.tile::<F32Words>(scores, packed, block.len(), Ahead::nothing(packed), tile);
                     for (row, tile) in tile.chunks_exact(S::TILE_COLUMNS).enumerate().take(rows) {
                         let sums = &mut sums[row * panel_width + panel * S::TILE_COLUMNS..][..S::TILE_COLUMNS];
                         if block.start == 0 {

@@ -16,7 +16,7 @@ use half::bf16;
 #[cfg(target_arch = "x86_64")]
 use crate::Level;
 use crate::cpu::Cpu;
-pub(crate) use tile::{A_STRIDE, BLOCK_STEPS, Bf16Pairs, Dot, F32Words, I8Quads};
+pub(crate) use tile::{A_STRIDE, Ahead, BLOCK_STEPS, Bf16Pairs, Dot, F32Words, I8Quads};
 
 /// Vectors of one width.
 pub(crate) trait Simd: Copy + Sync {
@@ -107,11 +107,10 @@ pub(crate) trait Simd: Copy + Sync {
     /// A hint that the line at an address will be read, which may be any address.
     fn prefetch(self, at: *const f32);
     /// As [`prefetch`](Self::prefetch), that it will be read a little later: into the second-level cache.
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     fn prefetch_far(self, at: *const f32);
 
     /// A tile of a product: see [`tile::tile`].
-    fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, out: &mut [f32]);
+    fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, ahead: Ahead, out: &mut [f32]);
 }
 
 /// As many values as lanes, or fewer and zeros.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     memory::{Scratch, Shared},
-    simd::{A_STRIDE, Bf16Pairs, F32Words, I8Quads, Simd, Work},
+    simd::{A_STRIDE, Ahead, Bf16Pairs, F32Words, I8Quads, Simd, Work},
 };
 
 /// Rows that are staged at once, at most: see [`BLOCK_STEPS`](crate::simd::BLOCK_STEPS).
@@ -84,10 +84,11 @@ impl Block<'_> {
                             simd.prefetch(self.y.address(*target + line));
                         }
                     }
+                    let ahead = Ahead::after(packed, steps.len(), number, tiles);
                     match precision {
-                        Precision::F32 => simd.tile::<F32Words>(staged, packed, steps.len(), tile),
-                        Precision::Bf16 => simd.tile::<Bf16Pairs>(staged, packed, steps.len(), tile),
-                        Precision::Int8 => simd.tile::<I8Quads>(staged, packed, steps.len(), tile),
+                        Precision::F32 => simd.tile::<F32Words>(staged, packed, steps.len(), ahead, tile),
+                        Precision::Bf16 => simd.tile::<Bf16Pairs>(staged, packed, steps.len(), ahead, tile),
+                        Precision::Int8 => simd.tile::<I8Quads>(staged, packed, steps.len(), ahead, tile),
                     }
                     // SAFETY: tasks share neither rows of the source, which have targets of their own, nor panels.
                     unsafe {

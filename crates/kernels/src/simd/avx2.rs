@@ -13,7 +13,10 @@ use std::arch::x86_64::{
 
 use half::bf16;
 
-use super::{Dot, Simd, Work, tile::tile};
+use super::{
+    Dot, Simd, Work,
+    tile::{Ahead, tile},
+};
 
 const LANES: usize = 8;
 
@@ -219,7 +222,7 @@ impl Simd for Avx2 {
         unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
     }
     #[inline(always)]
-    fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, out: &mut [f32]) {
-        tile::<Self, D, 6, 2>(self, a, b, steps, out);
+    fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, ahead: Ahead, out: &mut [f32]) {
+        tile::<Self, D, 6, 2>(self, a, b, steps, ahead, out);
     }
 }

@@ -19,7 +19,10 @@ use std::mem::transmute;
 
 use half::bf16;
 
-use super::{Dot, Simd, Work, tile::tile};
+use super::{
+    Dot, Simd, Work,
+    tile::{Ahead, tile},
+};
 
 const LANES: usize = 16;
 
@@ -265,8 +268,8 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
         unsafe { transpose(from, from_stride, to, to_stride) }
     }
     #[inline(always)]
-    fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, out: &mut [f32]) {
-        tile::<Self, D, 14, 2>(self, a, b, steps, out);
+    fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, ahead: Ahead, out: &mut [f32]) {
+        tile::<Self, D, 14, 2>(self, a, b, steps, ahead, out);
     }
 }
 

@@ -2,7 +2,10 @@
 
 use half::bf16;
 
-use super::{Dot, Simd, tile::tile};
+use super::{
+    Dot, Simd,
+    tile::{Ahead, tile},
+};
 
 const LANES: usize = 8;
 /// Sums of four rows fill half of SSE2's registers, those of eight half of NEON's.
@@ -172,7 +175,7 @@ impl Simd for Plain {
     #[inline(always)]
     fn prefetch_far(self, _: *const f32) {}
     #[inline(always)]
-    fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, out: &mut [f32]) {
-        tile::<Self, D, ROWS, 1>(self, a, b, steps, out);
+    fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, ahead: Ahead, out: &mut [f32]) {
+        tile::<Self, D, ROWS, 1>(self, a, b, steps, ahead, out);
     }
 }

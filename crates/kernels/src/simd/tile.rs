@@ -44,6 +44,28 @@ impl Dot for I8Quads {
     }
 }
 
+/// What will be read after a tile: it is fetched into the second-level cache meanwhile, a little with each step.
+#[derive(Clone, Copy)]
+pub(crate) struct Ahead {
+    /// Where it begins. May be any address.
+    pub(crate) at: *const f32,
+    /// Words with each step.
+    pub(crate) per_step: usize,
+}
+
+impl Ahead {
+    /// What comes after `packed`, of which each of so many tiles fetches its share.
+    pub(crate) fn after(packed: &[f32], steps: usize, tile: usize, tiles: usize) -> Self {
+        let per_step = (packed.len() / steps.max(1)).div_ceil(tiles.max(1));
+        Self { at: packed.as_ptr_range().end.wrapping_add(tile * per_step * steps), per_step }
+    }
+
+    /// Nothing: `packed` is there already.
+    pub(crate) fn nothing(packed: &[f32]) -> Self {
+        Self { at: packed.as_ptr(), per_step: 0 }
+    }
+}
+
 /// Writes to `out`, `ROWS` rows of `VECTORS` vectors, the products of `ROWS` staged rows, [`A_STRIDE`] words apart, with a
 /// packed panel: for each step, `VECTORS` vectors of words.
 #[inline(always)]
@@ -52,6 +74,7 @@ pub(super) fn tile<S: Simd, D: Dot, const ROWS: usize, const VECTORS: usize>(
     a: &[f32],
     b: &[f32],
     steps: usize,
+    ahead: Ahead,
     out: &mut [f32],
 ) {
     let columns = VECTORS * S::LANES;
@@ -60,6 +83,7 @@ pub(super) fn tile<S: Simd, D: Dot, const ROWS: usize, const VECTORS: usize>(
     let (a, b) = (a.as_ptr(), b.as_ptr());
     for step in 0..steps {
         let panel = b.wrapping_add(step * columns);
+        simd.prefetch_far(ahead.at.wrapping_add(step * ahead.per_step));
         let mut right = [simd.splat(0.0); VECTORS];
         for (v, right) in right.iter_mut().enumerate() {
             // A kilobyte ahead.
