@@ -231,6 +231,10 @@ fn operations(cpu: Cpu, precision: Precision) -> Option<f64> {
 /// Thousand million operations a second, on so many threads at once.
 fn ceiling(cpu: Cpu, precision: Precision, threads: usize) -> Option<f64> {
     let start = now();
+    if threads == 1 {
+        // On the thread that runs the kernels: another one may run on another core, with another neighbour.
+        return Some(operations(cpu, precision)? / since(start, 1) / 1e9);
+    }
     let done: Option<f64> = std::thread::scope(|scope| {
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(|| operations(cpu, precision))).collect();
         running.into_iter().map(|thread| thread.join().ok().flatten()).sum()
