@@ -5,7 +5,7 @@
 
 mod contest;
 mod contestant;
-mod machine;
+pub(crate) mod machine;
 mod numbers;
 mod peers;
 mod photos;

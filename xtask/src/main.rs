@@ -1,6 +1,7 @@
 //! The project's own tasks. `cargo xtask test` runs every check that a change must pass.
 
 mod bench;
+mod chaos;
 mod clean_room;
 mod example;
 mod fixtures;
@@ -33,6 +34,8 @@ enum Task {
     Fixtures(fixtures::Args),
     /// Measures speed in stages and end to end, beside what the machine allows and, with --peers, beside others.
     Bench(bench::Args),
+    /// Kills, stops and starves runs at random moments, and counts the rows that are lost, doubled or swapped: none.
+    Chaos(chaos::Args),
     /// Counts the instructions of kernels on fixed inputs, against the numbers that are written down.
     Instructions(instructions::Args),
     /// Fetches the native libraries that the tests open into the target folder; `test` does it by itself.
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Task::TestProviders(args) => test_providers::run(&args),
         Task::Fixtures(args) => fixtures::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Chaos(args) => chaos::run(&args),
         Task::Instructions(args) => instructions::run(&args),
         Task::Setup(args) => setup::run_task(&args),
     };

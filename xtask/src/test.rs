@@ -5,7 +5,7 @@ use std::{process::Command, time::Instant};
 use anyhow::{Result, bail};
 
 use crate::{
-    clean_room, example, instructions,
+    chaos, clean_room, example, instructions,
     setup::{self, Libtorch},
     step::{self, cargo},
     test_providers, tools,
@@ -75,6 +75,11 @@ const CHECKS: &[Check] = &[
         name: "instructions",
         guards: "kernels take no more instructions than is written down, counted by valgrind",
         run: || instructions::run(&instructions::Args::default()),
+    },
+    Check {
+        name: "chaos",
+        guards: "runs that are killed, stopped and starved end with every row once and in order",
+        run: || chaos::run(&chaos::Args::SHORT),
     },
     Check { name: "book", guards: "the guide in docs/ builds, and its links lead somewhere", run: tools::book },
     Check { name: "deny", guards: "licences, banned and doubled crates, sources, advisories", run: tools::deny },

@@ -15,6 +15,13 @@ pub(crate) fn refuse(text: &str, query: impl Fn(&str) -> String) -> Result<()> {
     Err(refused.hint(format!("buckets are reached by `imbed sql`{built}: imbed sql \"{}\"", query(text))))
 }
 
+/// Whether `output` is in a bucket, to which parts can be written.
+#[cfg(feature = "sql")]
+pub(crate) fn is_bucket(output: &str) -> bool {
+    let buckets = ["s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"];
+    output.split_once("://").is_some_and(|(scheme, _)| buckets.contains(&scheme))
+}
+
 /// [`refuse`] for an input.
 pub(crate) fn refuse_input(input: &str) -> Result<()> {
     let is_table = [".parquet", ".csv", ".json", ".jsonl"].iter().any(|ending| input.ends_with(ending));
@@ -24,10 +31,17 @@ pub(crate) fn refuse_input(input: &str) -> Result<()> {
     })
 }
 
-/// [`refuse`] for an output.
+/// [`refuse`] for an output that is no folder in a bucket.
 pub(crate) fn refuse_output(output: &str) -> Result<()> {
-    refuse(output, |output| {
+    let refused = refuse(output, |output| {
         format!("COPY (SELECT path, embed_image(image) AS embedding FROM images('photos/**')) TO '{output}'")
+    });
+    refused.map_err(|error| match error.hint_text() {
+        Some(hint) if cfg!(feature = "sql") => {
+            let hint = format!("{hint}\nor name a folder in the bucket, for parts: a name that ends with /");
+            error.hint(hint)
+        }
+        _ => error,
     })
 }
 

@@ -36,14 +36,19 @@ Examples:
   imbed embed photos --model ./clip-vit-base-patch32 --explain
   imbed embed photos --model openai/clip-vit-base-patch32 -o photos.parquet
   imbed embed photos --cache vectors -o photos.parquet  # again: only new images
+  imbed embed photos -o photos.parquet --resume  # goes on where a run ended
+  imbed embed photos -o embeddings/ --resume     # a folder of parts, kept up to
+                                                 # date: only what is new
 
 Exit codes:
   0 all well; 1 some rows failed and are null; 2 refused before any work;
-  3 failed, nothing was written; 130 stopped
+  3 failed; 130 stopped. After 3 and 130 there is no output, or of Parquet the
+  parts that were done: the message says how to go on
 
 The object that --json prints:
-  rows, embedded, nulls, failed, errors {kind: count}, error_examples,
-  skipped_files {total, by_extension}, seconds, images_per_second,
+  rows, embedded, nulls, failed, errors {kind: count} (of the whole output),
+  resumed (of the rows: kept from earlier runs), parts (null if not in parts),
+  error_examples, skipped_files {total, by_extension}, seconds, images_per_second,
   stages {read_seconds, decode_seconds, preprocess_seconds, model_seconds,
   model_load_seconds, write_seconds} (summed over threads), bytes_read, batches,
   retries, halvings, copies (of the embedded: images of an earlier row), cached
@@ -163,11 +168,11 @@ pub(crate) struct InputArgs {
     pub(crate) limit: Option<u64>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
     /// The file to write; its extension (.parquet, .arrow, .jsonl, .npy) says the format; - is JSON lines on standard output;
-    /// with --cluster a folder of Parquet files
+    /// a name that ends with / is a folder of Parquet files
     #[arg(short, long, value_name = "FILE", required_unless_present = "explain")]
     pub(crate) output: Option<String>,
 
@@ -175,9 +180,21 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_enum)]
     pub(crate) format: Option<OutputFormat>,
 
-    /// Replace the output file if it exists
+    /// Replace the output if it exists
     #[arg(long)]
     pub(crate) overwrite: bool,
+
+    /// Go on with a Parquet output: keep the rows that are there and embed those that are missing, new or changed
+    #[arg(long, conflicts_with = "overwrite")]
+    pub(crate) resume: bool,
+
+    /// With --resume, embed parts that hold failed rows again
+    #[arg(long, requires = "resume")]
+    pub(crate) retry_failed: bool,
+
+    /// Commit a part of a Parquet output once it has N rows [default: 4096; sooner if rows are large, or after 30 seconds]
+    #[arg(long, value_name = "N")]
+    pub(crate) part_rows: Option<std::num::NonZeroU64>,
 
     /// The name of the column of vectors
     #[arg(long, value_name = "NAME", default_value = "embedding")]
@@ -361,7 +378,8 @@ pub(crate) struct MessageArgs {
 #[derive(Debug, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 pub(crate) struct InspectArgs {
-    /// A Parquet, Arrow IPC, CSV, JSON lines or .npy file; or two, to learn whether their vectors may be compared
+    /// A Parquet, Arrow IPC, CSV, JSON lines or .npy file, or a folder of Parquet files; or two, to learn whether their vectors
+    /// may be compared
     #[arg(required = true, num_args = 1..=2, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
@@ -382,7 +400,7 @@ pub(crate) struct InspectArgs {
 #[command(after_help = SIMILAR_EXAMPLES)]
 #[command(group = clap::ArgGroup::new("query").required(true).args(["to", "row"]))]
 pub(crate) struct SimilarArgs {
-    /// A table with a column of vectors
+    /// A table with a column of vectors: a file, or a folder of Parquet files
     pub(crate) file: PathBuf,
 
     /// A value of the key column or the end of its path, or an image file

@@ -5,8 +5,8 @@
 //! | 0 | all well |
 //! | 1 | some rows failed and were kept as null; or the answer is no: not comparable, not whole |
 //! | 2 | usage: refused before any work |
-//! | 3 | the work failed; there is no output |
-//! | 130 | stopped by the user; there is no output |
+//! | 3 | the work failed; there is no output, or parts of one with which a later run can go on |
+//! | 130 | stopped by the user; the same |
 
 use std::process::ExitCode;
 
@@ -36,6 +36,8 @@ pub(crate) enum Failure {
     Fatal(Error),
     /// The user stopped it.
     Interrupted,
+    /// The user stopped it, and something is kept: what, and how to go on.
+    Stopped(String),
     /// Whoever read our standard output has gone, which is no failure of ours (`imbed … | head`).
     ReaderGone,
 }
@@ -88,6 +90,13 @@ pub(crate) fn finish(outcome: Outcome) -> ExitCode {
         Err(Failure::Fatal(error)) => {
             print(&error);
             ExitCode::from(3)
+        }
+        Err(Failure::Stopped(how_to_go_on)) => {
+            let mut lines = how_to_go_on.lines();
+            let first = lines.next().unwrap_or_default();
+            eprintln!("{} stopped; {first}", style("imbed:").for_stderr().bold());
+            lines.for_each(|line| eprintln!("  {line}"));
+            ExitCode::from(INTERRUPTED)
         }
         Err(Failure::Interrupted) => {
             eprintln!("{} stopped; nothing was written", style("imbed:").for_stderr().bold());

@@ -8,7 +8,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 const WITH_TOTAL: &str = "{bar:30.green/dim} {human_pos}/{human_len} images  {speed}  {eta} left{msg}";
 const WITHOUT_TOTAL: &str = "{spinner} {human_pos} images  {speed}  {elapsed}{msg}";
 
-/// Rows done, speed, time left and errors so far.
+/// Rows done, speed, time left and errors so far. Copies are the same bar, which the first that is dropped takes away.
+#[derive(Clone)]
 pub(crate) struct Progress {
     bar: ProgressBar,
 }

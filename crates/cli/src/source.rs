@@ -1,7 +1,7 @@
-//! Inputs: whatever a user names becomes one stream of [`Chunk`]s with one schema of carried columns.
+//! Inputs: whatever a user names becomes rows in order, under one schema of carried columns.
 //!
 //! [`Source::open`] looks at everything first, so that a wrong input is refused before any work: folders are walked,
-//! patterns expanded, tables opened and their image column chosen. [`Source::into_chunks`] then reads in pieces that are
+//! patterns expanded, tables opened and their image column chosen. [`Source::into_rows`] then reads in pieces that are
 //! bounded in rows and bytes.
 
 mod batches;
@@ -10,12 +10,15 @@ mod chunk;
 mod column;
 mod csv;
 mod files;
+mod folder;
 mod glob;
+mod identity;
 mod ipc;
 mod jsonl;
 mod list;
 mod npy;
 mod parquet;
+mod rows;
 mod table;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -23,11 +26,16 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use arrow_schema::{DataType, Field, FieldRef, SchemaRef};
 use imbed::{
     core::{Error, ErrorKind, Result},
-    engine::{Chunk, files::is_pattern},
+    engine::files::is_pattern,
 };
 
-use self::{carry::Carry, chunk::TablePart, files::Paths};
-pub(crate) use self::{carry::describe_columns, table::Table};
+use self::{
+    carry::Carry,
+    chunk::TablePart,
+    files::Paths,
+    rows::{FileRows, TableRows},
+};
+pub(crate) use self::{carry::describe_columns, identity::RowId, rows::Rows, table::Table};
 use crate::{address, args::InputArgs};
 
 /// The carried column of inputs that are files.
@@ -111,34 +119,19 @@ impl Source {
         self.carry.schema()
     }
 
-    /// Reads everything, in the order in which it was named.
-    pub(crate) fn into_chunks(self) -> impl Iterator<Item = Result<Chunk>> + Send + 'static {
+    /// The rows of each part, in the order in which they were named, and how many of all are wanted.
+    pub(crate) fn into_rows(self) -> (impl Iterator<Item = Box<dyn Rows>> + Send + 'static, u64) {
         let Self { parts, carry, limit, .. } = self;
         let carry = Arc::new(carry);
-        let mut left = limit.unwrap_or(u64::MAX);
-        let mut parts = parts.into_iter();
-        let mut current: Option<Chunks> = None;
-        std::iter::from_fn(move || {
-            loop {
-                if left == 0 {
-                    return None;
-                }
-                if let Some(chunk) = current.as_mut().and_then(|chunks| chunks(left)) {
-                    left = chunk.as_ref().map_or(0, |c| left - c.batch.num_rows() as u64);
-                    return Some(chunk);
-                }
-                let carry = Arc::clone(&carry);
-                current = Some(match parts.next()? {
-                    Part::Paths(paths) => chunk::from_paths(paths, carry),
-                    Part::Table(part) => part.into_chunks(carry),
-                });
+        let rows = parts.into_iter().map(move |part| -> Box<dyn Rows> {
+            match part {
+                Part::Paths(paths) => Box::new(FileRows::new(paths, Arc::clone(&carry))),
+                Part::Table(part) => Box::new(TableRows::new(part, Arc::clone(&carry))),
             }
-        })
+        });
+        (rows, limit.unwrap_or(u64::MAX))
     }
 }
-
-/// Gives the next chunk, of at most so many rows.
-type Chunks = Box<dyn FnMut(u64) -> Option<Result<Chunk>> + Send>;
 
 impl Part {
     /// The columns that it brings along, and where from.

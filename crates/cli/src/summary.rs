@@ -1,11 +1,15 @@
 //! What a run did, for people and for programs.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
-use imbed::engine::MetricsSnapshot;
+use imbed::{core::ErrorKind, engine::MetricsSnapshot};
 use serde_json::{Value, json};
 
-use crate::{show, sink::Written, source::Skipped};
+use crate::{
+    show,
+    sink::{Written, parts::Counts},
+    source::Skipped,
+};
 
 /// Failed rows that are quoted.
 pub(crate) const EXAMPLES: usize = 5;
@@ -14,6 +18,10 @@ pub(crate) const EXAMPLES: usize = 5;
 pub(crate) struct Summary {
     /// The engine's counters and times.
     pub(crate) metrics: MetricsSnapshot,
+    /// Rows that were in the output before.
+    pub(crate) kept: Counts,
+    /// Parts that the output was made of; `None` where it was written in one go.
+    pub(crate) parts: Option<usize>,
     /// The first failed rows, with their reasons.
     pub(crate) examples: Vec<String>,
     /// Files of folders that were passed over.
@@ -38,6 +46,32 @@ impl Summary {
         if seconds > 0.0 { self.metrics.embedded as f64 / seconds } else { 0.0 }
     }
 
+    /// Rows of the output that failed, in this run or before.
+    pub(crate) fn failed(&self) -> u64 {
+        self.errors().values().sum()
+    }
+
+    fn errors(&self) -> BTreeMap<ErrorKind, u64> {
+        let mut errors = self.metrics.errors.clone();
+        for (kind, n) in &self.kept.failed {
+            *errors.entry(*kind).or_default() += n;
+        }
+        errors
+    }
+
+    fn rows(&self) -> u64 {
+        self.metrics.rows + self.kept.rows
+    }
+
+    fn nulls(&self) -> u64 {
+        self.metrics.nulls + self.kept.nulls
+    }
+
+    /// Rows of the output that have a vector.
+    fn embedded(&self) -> u64 {
+        self.rows() - self.nulls() - self.failed()
+    }
+
     /// The stages with their times, summed over threads, in the order of the work.
     fn stages(&self) -> [(&'static str, Duration); 5] {
         let m = &self.metrics;
@@ -53,7 +87,7 @@ impl Summary {
     /// One object with stable keys.
     pub(crate) fn to_json(&self) -> Value {
         let errors: serde_json::Map<String, Value> =
-            self.metrics.errors.iter().map(|(kind, n)| (kind.as_str().to_owned(), json!(n))).collect();
+            self.errors().iter().map(|(kind, n)| (kind.as_str().to_owned(), json!(n))).collect();
         let mut stages: serde_json::Map<String, Value> = self
             .stages()
             .into_iter()
@@ -62,10 +96,12 @@ impl Summary {
         stages.insert("model_load_seconds".to_owned(), json!(self.metrics.model_load.as_secs_f64()));
         let outputs: Vec<Value> = self.outputs.iter().map(|o| json!({ "path": o.path, "bytes": o.bytes })).collect();
         json!({
-            "rows": self.metrics.rows,
-            "embedded": self.metrics.embedded,
-            "nulls": self.metrics.nulls,
-            "failed": self.metrics.failed(),
+            "rows": self.rows(),
+            "embedded": self.embedded(),
+            "nulls": self.nulls(),
+            "failed": self.failed(),
+            "resumed": self.kept.rows,
+            "parts": self.parts,
             "errors": errors,
             "error_examples": self.examples,
             "skipped_files": { "total": self.skipped.values().sum::<u64>(), "by_extension": self.skipped },
@@ -97,11 +133,15 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let m = &self.metrics;
-        write!(f, "rows      {}, {} embedded", show::thousands(m.rows), show::thousands(m.embedded))?;
-        if m.nulls > 0 {
-            write!(f, ", {} without an image", show::thousands(m.nulls))?;
+        write!(f, "rows      {}, {} embedded", show::thousands(self.rows()), show::thousands(self.embedded()))?;
+        if self.nulls() > 0 {
+            write!(f, ", {} without an image", show::thousands(self.nulls()))?;
         }
         writeln!(f)?;
+        if self.kept.rows > 0 {
+            let new = show::count(m.rows, "row");
+            writeln!(f, "resumed   {} kept from before, {new} done now", show::count(self.kept.rows, "row"))?;
+        }
         if m.copies + m.cached > 0 {
             let copies = (m.copies > 0).then(|| format!("{} identical to an earlier row", show::thousands(m.copies)));
             let cached = (m.cached > 0).then(|| format!("{} from the cache", show::thousands(m.cached)));
@@ -111,14 +151,14 @@ impl fmt::Display for Summary {
         if let Some(why) = &m.cache_failure {
             writeln!(f, "cache     {why}")?;
         }
-        if m.failed() > 0 {
+        if self.failed() > 0 {
             let kinds: Vec<String> =
-                m.errors.iter().map(|(kind, n)| format!("{kind} {}", show::thousands(*n))).collect();
-            writeln!(f, "failed    {}, null in the output ({})", show::count(m.failed(), "row"), kinds.join(", "))?;
+                self.errors().iter().map(|(kind, n)| format!("{kind} {}", show::thousands(*n))).collect();
+            writeln!(f, "failed    {}, null in the output ({})", show::count(self.failed(), "row"), kinds.join(", "))?;
             for example in &self.examples {
                 writeln!(f, "            {example}")?;
             }
-            let more = m.failed().saturating_sub(self.examples.len() as u64);
+            let more = self.failed().saturating_sub(self.examples.len() as u64);
             if more > 0 && !self.examples.is_empty() {
                 writeln!(f, "            and {} more", show::thousands(more))?;
             }

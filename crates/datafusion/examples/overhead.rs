@@ -78,7 +78,7 @@ fn chunk(paths: &[String]) -> Result<Chunk> {
     let batch = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)
         .map_err(|e| wrong(e.to_string()))?;
     let paths: ArrayRef = Arc::new(StringArray::from_iter_values(paths));
-    Ok(Chunk { batch, images: Images::Paths(paths), labels: None })
+    Ok(Chunk { batch, images: Images::Paths(paths), labels: None, first_row: None })
 }
 
 /// The rows of the query, counted.

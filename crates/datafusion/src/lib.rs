@@ -42,6 +42,6 @@ pub use embed::{embedded_rows, failed_rows};
 pub use error::cause;
 pub use pipeline::{unload_idle_models, use_gpus};
 pub use reference::reference_page;
-pub use stores::{HeldCopy, Stores, hold_copy, is_url, store_table, with_file_tables};
+pub use stores::{HeldCopy, Stores, from_store as store_error, hold_copy, is_url, store_table, with_file_tables};
 
 use reference::is_ours;

@@ -160,7 +160,7 @@ fn chunks(queue: Arc<Queue>) -> impl Iterator<Item = Result<Chunk>> + Send {
             let batch = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options)
                 .map_err(|e| Error::new(ErrorKind::Internal, e.to_string()));
             lock(&queue.replies).push_back(reply);
-            return Some(batch.map(|batch| Chunk { batch, images, labels }));
+            return Some(batch.map(|batch| Chunk { batch, images, labels, first_row: None }));
         }
     })
 }

@@ -35,7 +35,7 @@ use url::{Position, Url};
 pub use held::{HeldCopy, hold_copy};
 pub use tables::{is_url, store_table, with_file_tables};
 
-pub(crate) use failure::from_store;
+pub use failure::from_store;
 pub(crate) use service::Service;
 
 use crate::error::wrap;

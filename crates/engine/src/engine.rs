@@ -218,6 +218,25 @@ impl Engine {
         Ok(embedding_field(name, descriptor.dimensions().size, &provenance))
     }
 
+    /// Everything that decides a vector beside its image, as JSON: provider, model, weights, options, recipe, how files are decoded, the
+    /// kind of device, and imbed's version. Two engines that say the same give the same vectors. Reads the weights to hash them.
+    ///
+    /// An error where that cannot be known before the model runs, with `dtype = auto`.
+    pub fn identity(&self) -> Result<serde_json::Value> {
+        if self.descriptor.options().dtype == Some(Dtype::Auto) {
+            let message =
+                "what dtype 'auto' chooses is not known before the model is loaded, and may differ from run to run";
+            return Err(
+                Error::new(ErrorKind::BadOption, message).hint("name the number type that it chose: --dtype f32")
+            );
+        }
+        Ok(self.key()?.about().clone())
+    }
+
+    fn key(&self) -> Result<Key> {
+        Key::new(self.provenance()?, self.plan.dimensions, &self.plan.devices.value, &self.decode)
+    }
+
     /// Embeds every chunk of `input`, in order. The model is loaded now if this is the first use.
     pub fn embed_stream<I>(&self, input: I) -> Result<EmbedStream>
     where
@@ -264,7 +283,7 @@ impl Engine {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options)
             .map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
-        let mut stream = self.embed_stream(iter::once(Ok(Chunk { batch, images, labels: None })))?;
+        let mut stream = self.embed_stream(iter::once(Ok(Chunk { batch, images, labels: None, first_row: None })))?;
         let chunk = stream.next().ok_or_else(|| Error::new(ErrorKind::Internal, "a run gave nothing back"))??;
         Ok(Embedded { embeddings: chunk.embeddings, errors: chunk.errors })
     }
@@ -282,10 +301,7 @@ impl Engine {
     fn reuse(&self) -> Result<Reuse> {
         let size = self.plan.dimensions;
         let copies = self.descriptor.options().dedupe.then(|| Arc::new(Copies::new(size)));
-        let open = |folder: &PathBuf| {
-            let key = Key::new(self.provenance()?, size, &self.plan.devices.value, &self.decode)?;
-            Cache::open(folder, key, size).map(Arc::new)
-        };
+        let open = |folder: &PathBuf| Cache::open(folder, self.key()?, size).map(Arc::new);
         Ok(Reuse { copies, cache: self.cache.as_ref().map(open).transpose()? })
     }
 

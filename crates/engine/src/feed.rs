@@ -22,16 +22,18 @@ pub(crate) fn feed(
     jobs: &Sender<Job>,
     events: &Sender<Event>,
 ) {
-    let mut sequence = 0;
+    let (mut sequence, mut row) = (0, 0);
     for (chunk, item) in (0..).zip(input) {
         match item.and_then(|chunk| chunk.check().map(|()| chunk)) {
-            Ok(Chunk { batch, images, labels }) => {
+            Ok(Chunk { batch, images, labels, first_row }) => {
+                let first_row = first_row.unwrap_or(row);
+                row = first_row + images.len() as u64;
                 let bytes = images.memory() + batch.get_array_memory_size();
                 if !budget.acquire(bytes) {
                     return;
                 }
                 let steps = Fingerprint::of_steps(images.unchanged().1);
-                let source = Arc::new(Source { chunk, first_row: sequence, images, steps, labels, bytes });
+                let source = Arc::new(Source { chunk, first_row, images, steps, labels, bytes });
                 if feed_chunk(batch, &source, &mut sequence, budget, row_bytes, jobs, events).is_none() {
                     return;
                 }

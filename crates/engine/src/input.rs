@@ -17,6 +17,8 @@ pub struct Chunk {
     pub images: Images,
     /// Text by which messages name each row (a path, a key); `None` where rows have numbers only.
     pub labels: Option<ArrayRef>,
+    /// The number of the first row in the whole input, by which messages name rows; `None` where it follows the chunk before.
+    pub first_row: Option<u64>,
 }
 
 /// Where the image of each row is. A null is a row without an image and gives a null vector.

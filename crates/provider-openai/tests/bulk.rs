@@ -41,7 +41,7 @@ fn chunk(first: u32) -> Chunk {
     let images: ArrayRef = Arc::new(BinaryArray::from_iter_values((first..first + CHUNK).map(png)));
     let options = RecordBatchOptions::new().with_row_count(Some(CHUNK as usize));
     let batch = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options).unwrap();
-    Chunk { batch, images: Images::Encoded(images), labels: None }
+    Chunk { batch, images: Images::Encoded(images), labels: None, first_row: None }
 }
 
 #[test]

@@ -1,15 +1,13 @@
 //! `imbed embed`: images become a column of vectors.
 
-use std::{
-    fmt::Write,
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+mod again;
+mod explain;
+mod output;
+mod run;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
+use std::{path::Path, sync::Arc};
+
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use console::style;
 use imbed::{
     core::{
         Error, ErrorKind, FetchScope, Result, Session,
@@ -17,19 +15,18 @@ use imbed::{
         options::{OnError, OptionMap},
         session::{Origin, Request, Resolved},
     },
-    engine::{EmbedStream, EmbeddedChunk, Engine},
+    engine::Engine,
 };
 
-use super::{cluster, print, print_json};
+use self::{explain::explanation, output::Output, run::Run};
+use super::{cluster, print};
 use crate::{
     args::{EmbedArgs, ImageArgs},
     download::Downloads,
     exit::{Blame, Failure, Outcome, Success},
     interrupt,
-    progress::Progress,
-    sink::{Sink, Target},
-    source::{Skipped, Source},
-    summary::{EXAMPLES, Summary},
+    sink::Target,
+    source::Source,
 };
 
 pub(crate) fn run(args: &EmbedArgs) -> Outcome {
@@ -69,16 +66,9 @@ pub(crate) fn run(args: &EmbedArgs) -> Outcome {
     }
     let vectors = engine.field(&args.output.output_column).fatal()?;
     let schema = output_schema(source.schema(), vectors, args.failures.errors_column.as_deref());
-    let sink = target.open(&schema, &args.output.output_column).usage()?;
-    Run {
-        args,
-        schema,
-        sink,
-        on_error: resolved.descriptor.options().on_error,
-        examples: Vec::new(),
-        write: Duration::ZERO,
-    }
-    .go(&engine, source)
+    let on_error = resolved.descriptor.options().on_error;
+    let opened = Output::open(args, &target, &engine, source.schema(), &schema, on_error)?;
+    Run::new(args, schema, on_error).go(&engine, source, opened)
 }
 
 /// The linked providers under the configuration, offline if the user said so.
@@ -105,115 +95,9 @@ fn engine(args: &EmbedArgs, resolved: &Resolved, cache: Option<&Path>) -> Result
         .usage()
 }
 
-/// Why a row is null that did not fail, for the column of reasons.
-const NO_IMAGE: &str = "null: the input has no image in this row";
-
-/// A run that has begun.
-struct Run<'a> {
-    args: &'a EmbedArgs,
-    schema: SchemaRef,
-    sink: Box<dyn Sink>,
-    on_error: OnError,
-    examples: Vec<String>,
-    write: Duration,
-}
-
-impl Run<'_> {
-    fn go(mut self, engine: &Engine, source: Source) -> Outcome {
-        let start = Instant::now();
-        let messages = &self.args.messages;
-        let progress = Progress::new(source.total, !messages.quiet && !messages.json);
-        let skipped = source.skipped.clone();
-        let mut stream = engine.embed_stream(source.into_chunks()).fatal()?;
-        let cancel = stream.cancel_handle();
-        interrupt::stops(move || cancel.cancel());
-        if let Err(failure) = self.drain(&mut stream, &progress) {
-            progress.finish();
-            return Err(if interrupt::asked() { Failure::Interrupted } else { failure });
-        }
-        let metrics = stream.metrics();
-        drop(stream);
-        if interrupt::asked() {
-            return Err(Failure::Interrupted);
-        }
-        let Self { args, sink, examples, mut write, .. } = self;
-        let finishing = Instant::now();
-        let outputs = sink.finish().fatal()?;
-        write += finishing.elapsed();
-        progress.finish();
-        let plan = engine.plan();
-        let summary = Summary {
-            metrics,
-            examples,
-            skipped,
-            elapsed: start.elapsed(),
-            write,
-            provider: plan.provider.clone(),
-            model: plan.model.clone(),
-            dimensions: plan.dimensions,
-            outputs,
-        };
-        report(args, &summary)
-    }
-
-    fn drain(&mut self, stream: &mut EmbedStream, progress: &Progress) -> Result<(), Failure> {
-        while let Some(chunk) = stream.next() {
-            let chunk = chunk.fatal()?;
-            self.take_errors(&chunk, progress);
-            let start = Instant::now();
-            self.output(chunk).and_then(|batch| self.sink.write(&batch)).fatal()?;
-            self.write += start.elapsed();
-            let metrics = stream.metrics();
-            progress.set(metrics.rows, metrics.failed());
-        }
-        Ok(())
-    }
-
-    fn take_errors(&mut self, chunk: &EmbeddedChunk, progress: &Progress) {
-        for error in &chunk.errors {
-            if self.examples.len() < EXAMPLES {
-                self.examples.push(error.to_string());
-            }
-            if self.on_error == OnError::Log {
-                progress.line(&format!("{} {error}", style("warning:").for_stderr().yellow().bold()));
-            }
-        }
-    }
-
-    /// The carried columns, the vectors and, where asked for, the reasons.
-    fn output(&self, chunk: EmbeddedChunk) -> Result<RecordBatch> {
-        let rows = chunk.batch.num_rows();
-        let mut columns = chunk.batch.columns().to_vec();
-        if self.args.failures.errors_column.is_some() {
-            let reason = |row| chunk.embeddings.is_null(row).then(|| NO_IMAGE.to_owned());
-            let mut reasons: Vec<Option<String>> = (0..rows).map(reason).collect();
-            for error in &chunk.errors {
-                if let Some(reason) = reasons.get_mut(error.row) {
-                    *reason = Some(format!("{}: {}", error.error.kind(), error.error.message()));
-                }
-            }
-            columns.push(Arc::new(chunk.embeddings));
-            columns.push(Arc::new(StringArray::from(reasons)) as ArrayRef);
-        } else {
-            columns.push(Arc::new(chunk.embeddings));
-        }
-        RecordBatch::try_new(Arc::clone(&self.schema), columns)
-            .map_err(|e| Error::new(ErrorKind::Internal, format!("the output does not fit its schema: {e}")).source(e))
-    }
-}
-
-fn report(args: &EmbedArgs, summary: &Summary) -> Outcome {
-    if args.messages.json {
-        print_json(&summary.to_json()).fatal()?;
-    } else if !args.messages.quiet {
-        eprintln!("{summary}");
-    }
-    Ok(if summary.metrics.failed() > 0 { Success::WithFailedRows } else { Success::Whole })
-}
-
 fn target(args: &EmbedArgs) -> Result<Option<Target>> {
     let output = &args.output;
-    let target = output.output.as_deref().map(|o| Target::new(o, output.format, output.overwrite)).transpose()?;
+    let target = output.output.as_deref().map(|o| Target::new(o, output)).transpose()?;
     if args.messages.json && target.as_ref().is_some_and(Target::is_stdout) {
         return Err(Error::new(ErrorKind::BadInput, "--json and -o - both want standard output")
             .hint("write the rows to a file, or leave --json out: the summary is on stderr then"));
@@ -311,31 +195,4 @@ fn tell_choice(args: &EmbedArgs, session: &Session, resolved: &Resolved) {
         };
         eprintln!("using the built-in model {model}; it works offline; {stronger}, see `imbed models`");
     }
-}
-
-/// What would be done, and why.
-fn explanation(source: &Source, target: Option<&Target>, resolved: &Resolved, engine: &Engine) -> String {
-    let mut text = String::new();
-    let mut line = |name: &str, value: &str| {
-        let _ = writeln!(text, "{name:<20}{value}");
-    };
-    for input in &source.description {
-        line("source", input);
-    }
-    if !source.skipped.is_empty() {
-        line("skipped", &skipped(&source.skipped));
-    }
-    let carried: Vec<&str> = source.schema().fields().iter().map(|f| f.name().as_str()).collect();
-    line("carried columns", if carried.is_empty() { "none".to_owned() } else { carried.join(", ") }.as_str());
-    line("output", &target.map_or_else(|| "none named (-o FILE)".to_owned(), ToString::to_string));
-    line("provider chosen", &resolved.provider_origin.to_string());
-    line("model chosen", &resolved.model_origin.to_string());
-    if let Some(cache) = engine.cache() {
-        line("cache", &cache.display().to_string());
-    }
-    text + &engine.plan().to_string()
-}
-
-fn skipped(skipped: &Skipped) -> String {
-    skipped.iter().map(|(kind, n)| format!("{n} {kind}")).collect::<Vec<_>>().join(", ")
 }

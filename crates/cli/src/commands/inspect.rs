@@ -4,7 +4,7 @@ mod compare;
 
 use std::{fmt::Write, path::Path};
 
-use imbed::core::{Error, Result, arrow::Provenance};
+use imbed::core::{Result, arrow::Provenance};
 use serde_json::{Value, json};
 
 use super::{print, print_json};
@@ -32,7 +32,7 @@ fn show(args: &InspectArgs, file: &Path) -> Outcome {
     let column =
         vectors::choose(&table.schema, args.column.as_deref()).map_err(|e| e.context(file.display())).usage()?;
     let embedding = column.map(|index| Embedding::read(&table, index, args.rows)).transpose().fatal()?;
-    let bytes = std::fs::metadata(&table.path).map_err(|e| Error::io(table.path.display(), e)).fatal()?.len();
+    let bytes = table.bytes().fatal()?;
     // Some formats know their number of rows only once they are read.
     let rows = table.rows.or(embedding.as_ref().map(|e| e.rows));
     if args.json {

@@ -15,9 +15,32 @@ static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// Removes every file that was not finished.
 pub(crate) fn remove_unfinished() {
-    for path in UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+    // The last first: folders before what is in them.
+    for path in UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).drain(..).rev() {
         // Nobody is left to be told of a failure.
-        let _ = std::fs::remove_file(path);
+        let _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir(path));
+    }
+}
+
+/// Lets a file or an empty folder be removed with those that are not finished, until it is [kept](keep).
+pub(super) fn unfinished(path: PathBuf) {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+}
+
+/// Lets a file or folder stay.
+pub(super) fn keep(path: &Path) {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| other != path);
+}
+
+/// Makes what was renamed or made in `folder` outlast a loss of power, where the system can.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(not(unix)) {
+        return Ok(());
+    }
+    match File::open(folder)?.sync_all() {
+        // A file system that has nothing to do here says so.
+        Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        synced => synced,
     }
 }
 
@@ -37,7 +60,8 @@ pub(super) fn check(target: &Path, overwrite: bool) -> Result<()> {
     Err(refuse("the output's folder does not exist").hint(format!("make it first: mkdir -p {}", folder.display())))
 }
 
-fn folder_of(target: &Path) -> &Path {
+/// The folder that `target` is in.
+pub(super) fn folder_of(target: &Path) -> &Path {
     target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -52,15 +76,26 @@ pub(super) struct AtomicFile {
 impl AtomicFile {
     pub(super) fn create(target: &Path, overwrite: bool) -> Result<Self> {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
+        Self::create_in(folder_of(target), &name, target, overwrite)
+    }
+
+    /// The same in another folder of the same file system, under a name that begins with `.name.` and ends with `.partial`.
+    pub(super) fn create_in(folder: &Path, name: &str, target: &Path, overwrite: bool) -> Result<Self> {
         let prefix = format!(".{name}.");
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).suffix(".partial");
         // As any new file: what the user's mask leaves, not the owner-only mode of secrets.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(folder_of(target)).map_err(|e| Error::io(target.display(), e))?;
-        UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).push(file.path().to_owned());
+        let file = builder.tempfile_in(folder).map_err(|e| Error::io(target.display(), e))?;
+        unfinished(file.path().to_owned());
         Ok(Self { file, target: target.to_owned(), overwrite })
+    }
+
+    /// Renames the file to another target than was said.
+    pub(super) fn commit_to(mut self, target: &Path, overwrite: bool) -> Result<super::Written> {
+        (self.target, self.overwrite) = (target.to_owned(), overwrite);
+        self.commit()
     }
 
     /// Renames the file to its target and gives its size in bytes.
@@ -73,8 +108,19 @@ impl AtomicFile {
         // Whoever made a file of that name while we worked keeps it.
         let renamed = if overwrite { file.persist(&target) } else { file.persist_noclobber(&target) };
         renamed.map_err(|e| io(e.error))?;
-        UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).retain(|path| *path != temporary);
+        keep(&temporary);
+        sync_folder(folder_of(&target)).map_err(io)?;
         Ok(super::Written { path: target, bytes })
+    }
+
+    /// What was written. The file is removed.
+    #[cfg(feature = "sql")]
+    pub(super) fn into_bytes(mut self) -> Result<Vec<u8>> {
+        use io::Read;
+        let mut bytes = Vec::new();
+        let read = self.file().rewind().and_then(|()| self.file().read_to_end(&mut bytes));
+        keep(self.file.path());
+        read.map(|_| bytes).map_err(|e| Error::io(self.target.display(), e))
     }
 
     /// The name that the file will have.

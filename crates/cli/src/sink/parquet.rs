@@ -8,7 +8,10 @@ use imbed::core::Result;
 use parquet::{
     arrow::{ArrowSchemaConverter, ArrowWriter},
     basic::{Compression, ZstdLevel},
-    file::properties::{EnabledStatistics, WriterProperties},
+    file::{
+        metadata::KeyValue,
+        properties::{EnabledStatistics, WriterProperties},
+    },
     schema::types::ColumnPath,
 };
 
@@ -17,6 +20,9 @@ use super::{Sink, Written, atomic::AtomicFile, unwritable};
 /// A row group is closed when it holds this many bytes. It is kept in memory until then, and a long run shall need no more
 /// memory than a short one; 4 MiB are 4,000 vectors of 256 numbers, enough for readers to skip by.
 const GROUP_BYTES: usize = 4 << 20;
+
+/// Who a file says has made it.
+pub(super) const CREATED_BY: &str = concat!("imbed ", env!("CARGO_PKG_VERSION"));
 
 pub(super) struct ParquetSink {
     writer: ArrowWriter<BufWriter<AtomicFile>>,
@@ -29,6 +35,19 @@ impl ParquetSink {
         let writer =
             ArrowWriter::try_new(BufWriter::new(file), schema.clone(), Some(properties)).map_err(unwritable)?;
         Ok(Self { writer })
+    }
+
+    /// The file, with everything in it and what `footer` makes of its number of row groups.
+    pub(super) fn into_file_with(mut self, footer: impl FnOnce(usize) -> KeyValue) -> Result<AtomicFile> {
+        self.writer.flush().map_err(unwritable)?;
+        let pair = footer(self.writer.flushed_row_groups().len());
+        self.writer.append_key_value_metadata(pair);
+        self.into_file()
+    }
+
+    /// Bytes written so far, and those that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.writer.bytes_written() + self.writer.in_progress_size()
     }
 
     /// The file, with everything in it.
@@ -55,7 +74,7 @@ impl Sink for ParquetSink {
 fn properties(schema: &SchemaRef, vectors: Option<&str>) -> Result<WriterProperties> {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_created_by(concat!("imbed ", env!("CARGO_PKG_VERSION")).to_owned());
+        .set_created_by(CREATED_BY.to_owned());
     // Hardly a float of a vector occurs twice, and nobody looks for one by its bounds. The same goes for encoded images.
     let opaque = |name: &str| {
         let field = schema.field_with_name(name);

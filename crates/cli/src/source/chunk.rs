@@ -1,4 +1,4 @@
-//! From paths and record batches to the engine's chunks.
+//! From the record batches of a table to the engine's chunks.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,38 +7,15 @@ use std::{
 
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray, cast::AsArray};
 use arrow_cast::cast;
-use arrow_schema::{DataType, Field, FieldRef, Schema};
+use arrow_schema::{DataType, FieldRef};
 use arrow_select::{nullif::nullif, take::take};
 use imbed::{
     core::{Error, ErrorKind, Result, arrow::StringsColumn},
     engine::{Chunk, Images},
 };
 
-use super::{
-    Chunks, PATH_COLUMN, PATHS_PER_CHUNK, batches::unreadable, carry::Carry, column::ImageColumn, files::Paths,
-    table::Table,
-};
+use super::{PATH_COLUMN, batches::unreadable, carry::Carry, column::ImageColumn, table::Table};
 use crate::args::InputArgs;
-
-/// Chunks of image files.
-pub(super) fn from_paths(mut paths: Paths, carry: Arc<Carry>) -> Chunks {
-    let schema = Arc::new(Schema::new(vec![Field::new(PATH_COLUMN, DataType::Utf8, false)]));
-    Box::new(move |most| {
-        let rows = most.min(PATHS_PER_CHUNK as u64) as usize;
-        let paths: Result<Vec<String>> = paths.paths.by_ref().take(rows).collect();
-        let paths: ArrayRef = match paths {
-            Ok(paths) if paths.is_empty() => return None,
-            Ok(paths) => Arc::new(StringArray::from(paths)),
-            Err(error) => return Some(Err(error)),
-        };
-        let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::clone(&paths)]).map_err(unreadable);
-        Some(batch.and_then(|batch| {
-            let batch = carry.fit(&batch)?;
-            let labels = carry.keys(&batch)?.or_else(|| Some(Arc::clone(&paths)));
-            Ok(Chunk { batch, images: Images::Paths(paths), labels })
-        }))
-    })
-}
 
 /// A table, and how its rows become images and carried columns.
 pub(super) struct TablePart {
@@ -70,29 +47,19 @@ impl TablePart {
         self.carried.iter().map(|i| Arc::clone(&self.table.schema.fields()[*i])).collect()
     }
 
-    pub(super) fn into_chunks(self, carry: Arc<Carry>) -> Chunks {
-        let mut batches = None;
-        let mut first_row = 0;
-        Box::new(move |most| {
-            // Opened on first use, so that many tables do not take many file handles.
-            let batches = match &mut batches {
-                Some(batches) => batches,
-                None => match self.table.read(None) {
-                    Ok(opened) => batches.insert(opened),
-                    Err(error) => return Some(Err(error)),
-                },
-            };
-            let batch = match batches.find(|batch| batch.as_ref().map_or(true, |b| b.num_rows() > 0))? {
-                Ok(batch) => batch.slice(0, batch.num_rows().min(usize::try_from(most).unwrap_or(usize::MAX))),
-                Err(error) => return Some(Err(error)),
-            };
-            let chunk = self.chunk(&batch, &carry, first_row).map_err(|e| e.context(self.table.path.display()));
-            first_row += batch.num_rows() as u64;
-            Some(chunk)
-        })
+    /// Whether its rows name files, and hang on what these hold.
+    pub(super) fn names_files(&self) -> bool {
+        matches!(self.image, ImageColumn::Paths(_))
     }
 
-    fn chunk(&self, batch: &RecordBatch, carry: &Carry, first_row: u64) -> Result<Chunk> {
+    /// The files of a batch's images, as they are reached.
+    pub(super) fn paths(&self, batch: &RecordBatch) -> Result<Vec<Option<String>>> {
+        let paths = self.resolve(&as_text(batch.column(self.image.index()))?);
+        Ok(paths.as_string::<i32>().iter().map(|path| path.map(str::to_owned)).collect())
+    }
+
+    /// The rows of `batch`, the first of which has the number `first_row` in the table.
+    pub(super) fn chunk(&self, batch: &RecordBatch, carry: &Carry, first_row: u64) -> Result<Chunk> {
         let column = batch.column(self.image.index());
         let (images, paths) = self.images(column)?;
         let batch = carry.fit(&batch.project(&self.carried).map_err(unreadable)?)?;
@@ -102,7 +69,7 @@ impl TablePart {
             Some(Arc::new(StringArray::from_iter_values(rows)) as ArrayRef)
         };
         let labels = carry.keys(&batch)?.or(paths).or(path_column(&batch)?).or_else(numbered);
-        Ok(Chunk { batch, images, labels })
+        Ok(Chunk { batch, images, labels, first_row: None })
     }
 
     /// The images, and their paths as the table has them.

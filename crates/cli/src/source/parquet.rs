@@ -21,11 +21,24 @@ pub(super) fn open(path: &Path) -> Result<Opened> {
     })
 }
 
-pub(super) fn read(path: &Path, columns: Option<Vec<usize>>) -> Result<Batches> {
+/// All rows but the first `skip`: of row groups that they fill, nothing is read.
+pub(super) fn read(path: &Path, columns: Option<Vec<usize>>, skip: u64) -> Result<Batches> {
     let mut builder = builder(path)?;
     if let Some(columns) = columns {
         let mask = ProjectionMask::roots(builder.parquet_schema(), columns);
         builder = builder.with_projection(mask);
+    }
+    if skip > 0 {
+        let (mut first, mut left) = (0, skip);
+        for group in builder.metadata().row_groups() {
+            let rows = u64::try_from(group.num_rows()).unwrap_or_default();
+            if left < rows {
+                break;
+            }
+            (first, left) = (first + 1, left - rows);
+        }
+        let groups = (first..builder.metadata().num_row_groups()).collect();
+        builder = builder.with_row_groups(groups).with_offset(left as usize);
     }
     let rows = rows_per_batch(bytes_per_row(builder.metadata()));
     let reader = builder.with_batch_size(rows).build().map_err(unreadable)?;

@@ -211,7 +211,7 @@ fn an_interrupt_leaves_nothing_behind_even_while_the_input_is_silent() {
 
     let folder = Folder::with_shots(1);
     let mut imbed = Command::new(assert_cmd::cargo::cargo_bin("imbed"))
-        .args(["embed", "-", "-o", "out.parquet"])
+        .args(["embed", "-", "-o", "out.arrow"])
         .current_dir(folder.path("."))
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())

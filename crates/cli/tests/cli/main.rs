@@ -7,6 +7,8 @@ mod hub;
 mod inputs;
 mod inspect;
 mod outputs;
+#[cfg(unix)]
+mod resume;
 mod reuse;
 #[cfg(feature = "sql")]
 #[path = "../../../datafusion/tests/support/s3.rs"]

@@ -23,7 +23,7 @@ fn every_format_gives_the_same_rows() {
 
     embed("out.arrow");
     let reader = arrow_ipc::reader::FileReader::try_new(File::open(folder.path("out.arrow")).unwrap(), None).unwrap();
-    assert_eq!(reader.schema(), parquet.batch.schema(), "names, types and provenance");
+    assert_eq!(reader.schema().fields(), parquet.batch.schema().fields(), "names, types and provenance");
     let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
     assert_eq!(vectors(batches[0].column(1).as_fixed_size_list()), expected);
 

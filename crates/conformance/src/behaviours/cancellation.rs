@@ -76,6 +76,6 @@ fn endless(engine: &Engine) -> Result<EmbedStream> {
     let options = RecordBatchOptions::new().with_row_count(Some(files.len()));
     let batch = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options)
         .map_err(|e| imbed_core::Error::new(ErrorKind::Internal, e.to_string()))?;
-    let chunk = Chunk { batch, images: Images::Encoded(column(&files)), labels: None };
+    let chunk = Chunk { batch, images: Images::Encoded(column(&files)), labels: None, first_row: None };
     engine.embed_stream(std::iter::repeat_with(move || Ok(chunk.clone())))
 }

@@ -64,7 +64,7 @@ fn run(bench: &Bench, on_error: OnError, label: &str) -> Result<EmbeddedChunk> {
     let options = RecordBatchOptions::new().with_row_count(Some(files.len()));
     let batch = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options)
         .map_err(|e| imbed_core::Error::new(imbed_core::ErrorKind::Internal, e.to_string()))?;
-    let chunk = Chunk { batch, images: Images::Encoded(column(&files)), labels: Some(labels) };
+    let chunk = Chunk { batch, images: Images::Encoded(column(&files)), labels: Some(labels), first_row: None };
     let engine = bench.engine(&[("on_error", &on_error.to_string())])?;
     engine
         .embed_stream([Ok(chunk)])?

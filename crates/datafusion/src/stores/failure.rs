@@ -94,8 +94,8 @@ impl Sort {
     }
 }
 
-/// The error of a store as ours. Those that were made here say it already; others are registered by whoever uses the session.
-pub(crate) fn from_store(url: &str, error: &object_store::Error) -> Error {
+/// The error of a store as ours, about the object at `url`. Those that were made here say it already; others are registered by whoever uses the session.
+pub fn from_store(url: &str, error: &object_store::Error) -> Error {
     ours(error).map_or_else(|| describe(Service::Other, url, error), copy)
 }
 

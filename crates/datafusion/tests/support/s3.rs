@@ -1,6 +1,6 @@
 //! A server on loopback that speaks the part of S3's protocol that is used here, and counts what it is asked.
 //!
-//! It knows: lists with prefix, start and pages; whole objects and ranges; uploads in one and in parts; deletion. Whoever sends a
+//! It knows: lists with prefix, start and pages; whole objects and ranges; uploads in one and in parts; deletion, also by list. Whoever sends a
 //! request must name the server's key; signatures are not verified. Buckets whose names begin with `public` are open, and
 //! can be read as files of a plain web server.
 
@@ -212,6 +212,17 @@ struct Response {
     body: Vec<u8>,
 }
 
+/// Deletes the objects that a list of keys names.
+fn delete(bucket: &mut Bucket, list: &[u8]) -> Response {
+    let list = String::from_utf8_lossy(list);
+    if let Bucket::Objects(objects) = bucket {
+        for key in list.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next()) {
+            objects.remove(key);
+        }
+    }
+    Response { status: "200 OK", headers: vec![], body: "<DeleteResult></DeleteResult>".into() }
+}
+
 impl State {
     fn serve(&self, stream: &TcpStream) -> std::io::Result<()> {
         let mut reader = BufReader::new(stream.try_clone()?);
@@ -243,6 +254,9 @@ impl State {
         let Some(found) = buckets.get_mut(bucket) else {
             return error("404 Not Found", "NoSuchBucket", "The specified bucket does not exist");
         };
+        if key.is_empty() && method == "POST" {
+            return delete(found, &request.body);
+        }
         if key.is_empty() {
             return self.list(found, query);
         }

@@ -14,7 +14,7 @@ const VECTORS: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Key {
     hash: [u8; 32],
-    about: String,
+    about: Value,
 }
 
 impl Key {
@@ -47,7 +47,7 @@ impl Key {
         let mut text = String::new();
         write(&mut text, &about);
         let hash = *blake3::hash(text.as_bytes()).as_bytes();
-        Ok(Self { hash, about: format!("{about:#}\n") })
+        Ok(Self { hash, about })
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8; 32] {
@@ -63,8 +63,8 @@ impl Key {
         })
     }
 
-    /// What it was made of, as JSON.
-    pub(crate) fn about(&self) -> &str {
+    /// What it was made of.
+    pub(crate) fn about(&self) -> &Value {
         &self.about
     }
 }

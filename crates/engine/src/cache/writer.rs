@@ -149,7 +149,7 @@ impl Writer {
     fn tell(&self, key: &Key) {
         let path = self.folder.join("about.json");
         if !path.exists() {
-            let _ = fs::write(path, key.about());
+            let _ = fs::write(path, format!("{:#}\n", key.about()));
         }
     }
 }

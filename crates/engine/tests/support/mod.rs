@@ -255,7 +255,7 @@ pub(crate) fn chunk(rows: &[Row], first: i64) -> Chunk {
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(first..first + rows.len() as i64));
     let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false)]));
     let batch = RecordBatch::try_new(schema, vec![ids]).unwrap();
-    Chunk { batch, images: Images::Encoded(encoded(rows)), labels: None }
+    Chunk { batch, images: Images::Encoded(encoded(rows)), labels: None, first_row: None }
 }
 
 /// `rows` in chunks of `size`.

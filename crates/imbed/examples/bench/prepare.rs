@@ -50,7 +50,7 @@ fn chunk(paths: &[String]) -> Result<Chunk> {
     let batch = RecordBatch::try_new_with_options(Arc::new(arrow_schema::Schema::empty()), Vec::new(), &options)
         .map_err(|e| wrong(e.to_string()))?;
     let paths: ArrayRef = Arc::new(StringArray::from_iter_values(paths));
-    Ok(Chunk { batch, images: Images::Paths(paths), labels: None })
+    Ok(Chunk { batch, images: Images::Paths(paths), labels: None, first_row: None })
 }
 
 /// A model in every respect but that it computes nothing.

@@ -82,6 +82,8 @@ fn check_flags(args: &EmbedArgs) -> Result<()> {
     let image = &args.image;
     let refused = [
         ("--errors-column", args.failures.errors_column.is_some(), "executors print the reasons with --on-error log"),
+        ("--resume", args.output.resume, "a cluster repeats the tasks that fail, and begins anew with --overwrite"),
+        ("--part-rows", args.output.part_rows.is_some(), "each task writes one part"),
         ("--format", args.output.format.is_some(), "the parts are Parquet files"),
         ("--threads", args.resources.threads.is_some(), "each executor uses the cores that it has"),
         ("--cache", args.reuse.cache.is_some(), "vectors are kept by runs on one machine"),

@@ -1,0 +1,49 @@
+//! The command that goes on with a run, to be shown to the user.
+
+use std::{ffi::OsString, path::Path};
+
+/// The command that this process was started with, made to go on with what is there.
+pub(super) fn command() -> String {
+    resuming(std::env::args_os())
+}
+
+fn resuming(words: impl IntoIterator<Item = OsString>) -> String {
+    let mut words = words.into_iter().map(|word| word.to_string_lossy().into_owned());
+    let program = words.next().unwrap_or_default();
+    let program =
+        Path::new(&program).file_stem().map_or_else(|| "imbed".to_owned(), |n| n.to_string_lossy().into_owned());
+    let mut shown = vec![quoted(&program)];
+    shown.extend(words.filter(|word| word != "--overwrite" && word != "--resume").map(|word| quoted(&word)));
+    // Behind `--` it would be an input.
+    let end = shown.iter().position(|word| word == "--").unwrap_or(shown.len());
+    shown.insert(end, "--resume".to_owned());
+    shown.join(" ")
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_can_be_typed_as_it_is_shown() {
+        let shown = |words: &[&str]| resuming(words.iter().map(OsString::from));
+        assert_eq!(
+            shown(&["/usr/bin/imbed", "embed", "my photos", "-o", "x.parquet", "--overwrite"]),
+            "imbed embed 'my photos' -o x.parquet --resume"
+        );
+        assert_eq!(
+            shown(&["imbed", "embed", "-o", "x/", "--resume", "--", "-it's"]),
+            r"imbed embed -o x/ --resume -- '-it'\''s'"
+        );
+        assert_eq!(shown(&["imbed", "embed", "a/**/*.jpg"]), "imbed embed 'a/**/*.jpg' --resume");
+    }
+}
