@@ -13,6 +13,8 @@ use std::process::ExitCode;
 use console::style;
 use imbed::core::{Error, ErrorKind};
 
+use crate::{args::LogLevel, logs};
+
 /// The exit code after Ctrl-C, as shells have it: 128 + SIGINT.
 pub(crate) const INTERRUPTED: u8 = 130;
 
@@ -89,6 +91,10 @@ pub(crate) fn finish(outcome: Outcome) -> ExitCode {
             print(&error);
             ExitCode::from(3)
         }
+        Err(Failure::Interrupted) if logs::is_json() => {
+            tracing::warn!("stopped; nothing was written");
+            ExitCode::from(INTERRUPTED)
+        }
         Err(Failure::Interrupted) => {
             eprintln!("{} stopped; nothing was written", style("imbed:").for_stderr().bold());
             ExitCode::from(INTERRUPTED)
@@ -97,6 +103,10 @@ pub(crate) fn finish(outcome: Outcome) -> ExitCode {
 }
 
 fn print(error: &Error) {
+    if logs::is_json() && logs::writes(LogLevel::Error) {
+        tracing::error!("error.type" = error.kind().as_str(), hint = error.hint_text(), "{}", error.message());
+        return;
+    }
     eprintln!("{} {}", style("error:").for_stderr().red().bold(), error.message());
     for line in error.hint_text().unwrap_or_default().lines() {
         eprintln!("  {line}");

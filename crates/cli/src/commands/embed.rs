@@ -22,14 +22,15 @@ use imbed::{
 
 use super::{cluster, print, print_json};
 use crate::{
-    args::{EmbedArgs, ImageArgs},
+    args::{EmbedArgs, ImageArgs, LogLevel},
     download::Downloads,
     exit::{Blame, Failure, Outcome, Success},
-    interrupt,
+    interrupt, logs, metrics,
     progress::Progress,
     sink::{Sink, Target},
     source::{Skipped, Source},
     summary::{EXAMPLES, Summary},
+    urls,
 };
 
 pub(crate) fn run(args: &EmbedArgs) -> Outcome {
@@ -37,6 +38,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Outcome {
         return cluster::embed(args);
     }
     let target = target(args).usage()?;
+    let server = metrics::Server::start(args.messages.metrics_addr.filter(|_| !args.messages.explain)).usage()?;
     let session = session(args)?;
     let request = request(args);
     // Its configuration is enough to plan with, so a mistake elsewhere is found before a large download.
@@ -45,12 +47,12 @@ pub(crate) fn run(args: &EmbedArgs) -> Outcome {
     drop(downloads);
     let mut resolved = session.resolve(&request).usage()?;
     check_errors_column(args, resolved.descriptor.options().on_error).usage()?;
-    let source = Source::open(&args.inputs, &args.input).usage()?;
+    let source = Source::open(&args.inputs, &args.input, args.urls.allow_urls).usage()?;
     check_names(args, source.schema()).usage()?;
     let cache = cache(args, &session);
     let mut engine = engine(args, &resolved, cache)?;
     if args.messages.explain {
-        print(&explanation(&source, target.as_ref(), &resolved, &engine)).fatal()?;
+        print(&explanation(args, &source, target.as_ref(), &resolved, &engine)).fatal()?;
         return Ok(Success::Whole);
     }
     let Some(target) = target else {
@@ -72,6 +74,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Outcome {
     let sink = target.open(&schema, &args.output.output_column).usage()?;
     Run {
         args,
+        server,
         schema,
         sink,
         on_error: resolved.descriptor.options().on_error,
@@ -101,6 +104,7 @@ fn engine(args: &EmbedArgs, resolved: &Resolved, cache: Option<&Path>) -> Result
         .decode(decode_options(&args.image))
         .cpu_threads(args.resources.threads.map(std::num::NonZeroUsize::get))
         .cache(cache.map(Path::to_owned))
+        .fetch(urls::fetch(&args.urls))
         .build()
         .usage()
 }
@@ -111,6 +115,7 @@ const NO_IMAGE: &str = "null: the input has no image in this row";
 /// A run that has begun.
 struct Run<'a> {
     args: &'a EmbedArgs,
+    server: metrics::Server,
     schema: SchemaRef,
     sink: Box<dyn Sink>,
     on_error: OnError,
@@ -123,8 +128,9 @@ impl Run<'_> {
         let start = Instant::now();
         let messages = &self.args.messages;
         let progress = Progress::new(source.total, !messages.quiet && !messages.json);
-        let skipped = source.skipped.clone();
+        let (skipped, total) = (source.skipped.clone(), source.total);
         let mut stream = engine.embed_stream(source.into_chunks()).fatal()?;
+        self.server.show(|| metrics::Run::new(stream.metrics_handle(), engine.plan(), total));
         let cancel = stream.cancel_handle();
         interrupt::stops(move || cancel.cancel());
         if let Err(failure) = self.drain(&mut stream, &progress) {
@@ -174,7 +180,7 @@ impl Run<'_> {
             if self.examples.len() < EXAMPLES {
                 self.examples.push(error.to_string());
             }
-            if self.on_error == OnError::Log {
+            if self.on_error == OnError::Log && !logs::writes(LogLevel::Warn) {
                 progress.line(&format!("{} {error}", style("warning:").for_stderr().yellow().bold()));
             }
         }
@@ -205,7 +211,10 @@ impl Run<'_> {
 fn report(args: &EmbedArgs, summary: &Summary) -> Outcome {
     if args.messages.json {
         print_json(&summary.to_json()).fatal()?;
-    } else if !args.messages.quiet {
+    }
+    if logs::is_json() {
+        summary.log();
+    } else if !args.messages.json && !args.messages.quiet {
         eprintln!("{summary}");
     }
     Ok(if summary.metrics.failed() > 0 { Success::WithFailedRows } else { Success::Whole })
@@ -302,7 +311,7 @@ fn output_schema(carried: &Schema, vectors: Field, errors: Option<&str>) -> Sche
 /// One line, for those who named no model: what runs, and that there is better.
 fn tell_choice(args: &EmbedArgs, session: &Session, resolved: &Resolved) {
     let nobody_chose = resolved.provider_origin == Origin::Default && resolved.model_origin == Origin::Default;
-    if nobody_chose && !args.messages.quiet {
+    if nobody_chose && !args.messages.quiet && !logs::is_json() {
         let model = resolved.descriptor.model();
         let stronger = session.registry().get(resolved.descriptor.provider()).ok();
         let stronger = match stronger.and_then(|provider| provider.default_model()).filter(|name| *name != model) {
@@ -314,7 +323,13 @@ fn tell_choice(args: &EmbedArgs, session: &Session, resolved: &Resolved) {
 }
 
 /// What would be done, and why.
-fn explanation(source: &Source, target: Option<&Target>, resolved: &Resolved, engine: &Engine) -> String {
+fn explanation(
+    args: &EmbedArgs,
+    source: &Source,
+    target: Option<&Target>,
+    resolved: &Resolved,
+    engine: &Engine,
+) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{name:<20}{value}");
@@ -330,6 +345,9 @@ fn explanation(source: &Source, target: Option<&Target>, resolved: &Resolved, en
     line("output", &target.map_or_else(|| "none named (-o FILE)".to_owned(), ToString::to_string));
     line("provider chosen", &resolved.provider_origin.to_string());
     line("model chosen", &resolved.model_origin.to_string());
+    if let Some(addresses) = urls::describe(&args.urls) {
+        line("addresses", &addresses);
+    }
     if let Some(cache) = engine.cache() {
         line("cache", &cache.display().to_string());
     }

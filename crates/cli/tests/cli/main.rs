@@ -6,13 +6,17 @@ mod fixture;
 mod hub;
 mod inputs;
 mod inspect;
+mod observing;
 mod outputs;
 mod reuse;
 #[cfg(feature = "sql")]
 #[path = "../../../datafusion/tests/support/s3.rs"]
 mod s3;
+mod secrets;
 #[path = "../../../hub/tests/support/server.rs"]
 mod server;
 mod similar;
 #[cfg(feature = "sql")]
 mod sql;
+mod urls;
+mod web;
