@@ -11,6 +11,7 @@ mod step;
 mod test;
 mod test_providers;
 mod tools;
+mod unsafe_code;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,8 @@ enum Task {
     Chaos(chaos::Args),
     /// Counts the instructions of kernels on fixed inputs, against the numbers that are written down.
     Instructions(instructions::Args),
+    /// Counts the uses of `unsafe`, against what is written down with its reason.
+    Unsafe(unsafe_code::Args),
     /// Fetches the native libraries that the tests open into the target folder; `test` does it by itself.
     Setup(setup::Args),
 }
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(&args),
         Task::Chaos(args) => chaos::run(&args),
         Task::Instructions(args) => instructions::run(&args),
+        Task::Unsafe(args) => unsafe_code::run(&args),
         Task::Setup(args) => setup::run_task(&args),
     };
     match result {

@@ -8,7 +8,7 @@ use crate::{
     chaos, clean_room, example, instructions,
     setup::{self, Libtorch},
     step::{self, cargo},
-    test_providers, tools,
+    test_providers, tools, unsafe_code,
 };
 
 #[derive(Debug, clap::Args)]
@@ -80,6 +80,11 @@ const CHECKS: &[Check] = &[
         name: "chaos",
         guards: "runs that are killed, stopped and starved end with every row once and in order",
         run: || chaos::run(&chaos::Args::SHORT),
+    },
+    Check {
+        name: "unsafe",
+        guards: "no file has more unsafe than is written down with its reason",
+        run: || unsafe_code::run(&unsafe_code::Args::default()),
     },
     Check { name: "book", guards: "the guide in docs/ builds, and its links lead somewhere", run: tools::book },
     Check { name: "deny", guards: "licences, banned and doubled crates, sources, advisories", run: tools::deny },

@@ -1,18 +1,22 @@
 //! What a user may type.
 
 mod cluster;
+mod messages;
 mod models;
 mod sql;
+mod urls;
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use cluster::{ClusterArgs, OnCluster};
 #[cfg(feature = "cluster")]
 pub(crate) use cluster::{ClusterCommand, ExecutorArgs, SchedulerArgs};
+pub(crate) use messages::{LogArgs, LogFormat, LogLevel, MessageArgs};
 pub(crate) use models::{ListArgs, ModelsArgs, ModelsCommand, PullArgs, RemoveArgs, VerifyArgs};
 pub(crate) use sql::SqlArgs;
+pub(crate) use urls::UrlArgs;
 
 // Lines of at most 79 characters: they are printed as they stand.
 
@@ -26,6 +30,8 @@ Inputs, mixed as you like:
                     lines and lines that start with # are skipped
   t.parquet         a table with a column of encoded images or of paths; also
                     .arrow, .csv, .tsv, .jsonl
+  https://…/x.jpg   an image by address, with --allow-urls; lists and tables may
+                    hold addresses where paths stand
 
 Examples:
   imbed embed photos -o photos.parquet
@@ -39,6 +45,7 @@ Examples:
   imbed embed photos -o photos.parquet --resume  # goes on where a run ended
   imbed embed photos -o embeddings/ --resume     # a folder of parts, kept up to
                                                  # date: only what is new
+  imbed embed urls.txt --allow-urls --on-error log -o out.parquet
 
 Exit codes:
   0 all well; 1 some rows failed and are null; 2 refused before any work;
@@ -49,8 +56,9 @@ The object that --json prints:
   rows, embedded, nulls, failed, errors {kind: count} (of the whole output),
   resumed (of the rows: kept from earlier runs), parts (null if not in parts),
   error_examples, skipped_files {total, by_extension}, seconds, images_per_second,
-  stages {read_seconds, decode_seconds, preprocess_seconds, model_seconds,
-  model_load_seconds, write_seconds} (summed over threads), bytes_read, batches,
+  stages {read_seconds, fetch_seconds, decode_seconds, preprocess_seconds,
+  model_seconds, model_load_seconds, write_seconds} (summed over threads),
+  bytes_read, fetched, fetch_retries, batches,
   retries, halvings, copies (of the embedded: images of an earlier row), cached
   (of the embedded: from --cache), cache_failure (null if all is well), provider,
   model, dimensions, outputs [{path, bytes}]";
@@ -91,6 +99,9 @@ The object that --json prints:
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+
+    #[command(flatten)]
+    pub(crate) logs: LogArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -116,7 +127,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = EMBED_EXAMPLES)]
 pub(crate) struct EmbedArgs {
-    /// Folders, 'patterns', image files, lists of paths (.txt, .list, - for standard input), tables
+    /// Folders, 'patterns', image files, lists of paths (.txt, .list, - for standard input), tables, addresses
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<String>,
 
@@ -131,6 +142,9 @@ pub(crate) struct EmbedArgs {
 
     #[command(flatten)]
     pub(crate) image: ImageArgs,
+
+    #[command(flatten)]
+    pub(crate) urls: UrlArgs,
 
     #[command(flatten)]
     pub(crate) failures: FailureArgs,
@@ -357,22 +371,6 @@ pub(crate) struct ReuseArgs {
     /// Embed every row, although an earlier one of the run may have the same image
     #[arg(long)]
     pub(crate) no_dedupe: bool,
-}
-
-#[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Messages")]
-pub(crate) struct MessageArgs {
-    /// Print the plan and why, and do nothing
-    #[arg(long, action = ArgAction::SetTrue)]
-    pub(crate) explain: bool,
-
-    /// Print errors only
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
-
-    /// Print the summary as one JSON object on standard output
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use console::{Term, style};
 use imbed::core::{FetchProgress, fetch::Download};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::show;
+use crate::{logs, show};
 
 const TEMPLATE: &str = "{bar:30.green/dim} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left";
 
@@ -26,7 +26,7 @@ pub(crate) struct Downloads {
 impl Downloads {
     /// Says nothing if `quiet`, and draws no bar for a program that reads `json`.
     pub(crate) fn new(quiet: bool, json: bool) -> Self {
-        let draws = !quiet && !json && Term::stderr().is_term();
+        let draws = !quiet && !json && !logs::is_json() && Term::stderr().is_term();
         Self { waits: Waits::new(quiet), least: 0, draws, bar: ProgressBar::hidden(), any: false }
     }
 
@@ -57,7 +57,9 @@ impl Waits {
     }
 
     fn waiting(&mut self, why: &str) {
-        if !self.quiet && self.last != why {
+        if logs::is_json() {
+            tracing::warn!("waiting: {why}");
+        } else if !self.quiet && self.last != why {
             eprintln!("{} {why}", style("waiting:").for_stderr().yellow().bold());
             why.clone_into(&mut self.last);
         }
@@ -69,8 +71,10 @@ impl FetchProgress for Downloads {
         if download.bytes < self.least {
             return;
         }
-        if !self.waits.quiet && !self.any {
-            let Download { model, from, files, bytes } = download;
+        let Download { model, from, files, bytes } = download;
+        if logs::is_json() {
+            tracing::info!("gen_ai.request.model" = model, "server.address" = from, files, bytes, "downloading");
+        } else if !self.waits.quiet && !self.any {
             let (files, bytes) = (show::count(*files as u64, "file"), show::bytes(*bytes));
             eprintln!(
                 "downloading {model} from {from} ({files}, {bytes}); --offline or HF_HUB_OFFLINE=1 forbids downloads"

@@ -13,6 +13,8 @@ use std::process::ExitCode;
 use console::style;
 use imbed::core::{Error, ErrorKind};
 
+use crate::{args::LogLevel, logs};
+
 /// The exit code after Ctrl-C, as shells have it: 128 + SIGINT.
 pub(crate) const INTERRUPTED: u8 = 130;
 
@@ -91,11 +93,19 @@ pub(crate) fn finish(outcome: Outcome) -> ExitCode {
             print(&error);
             ExitCode::from(3)
         }
+        Err(Failure::Stopped(how_to_go_on)) if logs::is_json() => {
+            tracing::warn!("stopped; {}", how_to_go_on.replace('\n', " "));
+            ExitCode::from(INTERRUPTED)
+        }
         Err(Failure::Stopped(how_to_go_on)) => {
             let mut lines = how_to_go_on.lines();
             let first = lines.next().unwrap_or_default();
             eprintln!("{} stopped; {first}", style("imbed:").for_stderr().bold());
             lines.for_each(|line| eprintln!("  {line}"));
+            ExitCode::from(INTERRUPTED)
+        }
+        Err(Failure::Interrupted) if logs::is_json() => {
+            tracing::warn!("stopped; nothing was written");
             ExitCode::from(INTERRUPTED)
         }
         Err(Failure::Interrupted) => {
@@ -106,6 +116,10 @@ pub(crate) fn finish(outcome: Outcome) -> ExitCode {
 }
 
 fn print(error: &Error) {
+    if logs::is_json() && logs::writes(LogLevel::Error) {
+        tracing::error!("error.type" = error.kind().as_str(), hint = error.hint_text(), "{}", error.message());
+        return;
+    }
     eprintln!("{} {}", style("error:").for_stderr().red().bold(), error.message());
     for line in error.hint_text().unwrap_or_default().lines() {
         eprintln!("  {line}");

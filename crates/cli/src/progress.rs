@@ -1,12 +1,27 @@
 //! The progress bar: on a terminal only, and always on stderr.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 const WITH_TOTAL: &str = "{bar:30.green/dim} {human_pos}/{human_len} images  {speed}  {eta} left{msg}";
 const WITHOUT_TOTAL: &str = "{spinner} {human_pos} images  {speed}  {elapsed}{msg}";
+
+/// The bar that is drawn now, for whoever writes to stderr beside it.
+static DRAWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Writes to stderr by `write`, with the bar out of the way.
+pub(crate) fn above<T>(write: impl FnOnce() -> T) -> T {
+    let bar = DRAWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match bar {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
 
 /// Rows done, speed, time left and errors so far. Copies are the same bar, which the first that is dropped takes away.
 #[derive(Clone)]
@@ -24,7 +39,7 @@ impl Progress {
 
     /// One that is drawn when it is [set](Self::set), and at no other time.
     fn still(total: Option<u64>, wanted: bool) -> Self {
-        if !wanted || !Term::stderr().is_term() {
+        if !wanted || crate::logs::is_json() || !Term::stderr().is_term() {
             return Self { bar: ProgressBar::hidden() };
         }
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(5));
@@ -37,6 +52,7 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.with_key("speed", speed).progress_chars("━━─"));
         }
+        *DRAWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
         Self { bar }
     }
 
@@ -72,6 +88,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
+        *DRAWN.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.finish();
     }
 }

@@ -25,7 +25,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use arrow_schema::{DataType, Field, FieldRef, SchemaRef};
 use imbed::{
-    core::{Error, ErrorKind, Result},
+    core::{Error, ErrorKind, Result, address::shown},
     engine::files::is_pattern,
 };
 
@@ -66,12 +66,12 @@ enum Part {
 }
 
 impl Source {
-    /// Looks at every input: names, headers, and the types in CSV and JSON lines. No image is read.
-    pub(crate) fn open(inputs: &[String], args: &InputArgs) -> Result<Self> {
+    /// Looks at every input: names, headers, and the types in CSV and JSON lines. No image is read, and no address is followed.
+    pub(crate) fn open(inputs: &[String], args: &InputArgs, allow_urls: bool) -> Result<Self> {
         let mut skipped = Skipped::new();
         let mut description = Vec::new();
         let mut parts = Vec::new();
-        for found in expand(inputs, &mut skipped)? {
+        for found in expand(inputs, allow_urls, &mut skipped)? {
             match found {
                 Found::Paths(name, paths) => {
                     let count = paths.count.map_or_else(|| "paths".to_owned(), |n| crate::show::count(n, "image file"));
@@ -156,12 +156,16 @@ enum Found {
 }
 
 /// What each input turns out to be. Neighbouring single files become one part, so that chunks are full.
-fn expand(inputs: &[String], skipped: &mut Skipped) -> Result<Vec<Found>> {
+fn expand(inputs: &[String], allow_urls: bool, skipped: &mut Skipped) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     let mut single = Vec::new();
     for input in inputs {
         let path = Path::new(input);
         let is_file = input != "-" && path.exists() && !path.is_dir();
+        if !path.exists() && address::is_fetched(input, allow_urls)? {
+            single.push(input.clone());
+            continue;
+        }
         if is_file && !Table::is_table(path) && !list::is_list(path) {
             single.push(input.clone());
             continue;
@@ -176,10 +180,8 @@ fn expand(inputs: &[String], skipped: &mut Skipped) -> Result<Vec<Found>> {
         } else if is_file {
             found.push(Found::Table(Table::open(path)?));
         } else if is_pattern(input) {
-            address::refuse_input(input)?;
             found.extend(pattern(input, skipped)?);
         } else {
-            address::refuse_input(input)?;
             return Err(Error::new(ErrorKind::BadInput, format!("{input}: there is no such file or folder"))
                 .hint("inputs are folders, 'patterns' in quotes, image files, lists of paths and tables; see `imbed embed --help`"));
         }
@@ -191,7 +193,8 @@ fn expand(inputs: &[String], skipped: &mut Skipped) -> Result<Vec<Found>> {
 fn single_files(files: &mut Vec<String>) -> Option<Found> {
     let files = std::mem::take(files);
     let first = files.first()?;
-    let name = if files.len() == 1 { first.clone() } else { format!("{first}, …") };
+    let first = shown(first);
+    let name = if files.len() == 1 { first.into_owned() } else { format!("{first}, …") };
     Some(Found::Paths(name, Paths::of(files)))
 }
 

@@ -73,15 +73,32 @@ impl Summary {
     }
 
     /// The stages with their times, summed over threads, in the order of the work.
-    fn stages(&self) -> [(&'static str, Duration); 5] {
+    fn stages(&self) -> [(&'static str, Duration); 6] {
         let m = &self.metrics;
         [
             ("read", m.read),
+            ("fetch", m.fetch),
             ("decode", m.decode),
             ("preprocess", m.preprocess),
             ("model", m.model),
             ("write", self.write),
         ]
+    }
+
+    /// The end of the run, as an event.
+    pub(crate) fn log(&self) {
+        let m = &self.metrics;
+        tracing::info!(
+            rows = m.rows,
+            embedded = m.embedded,
+            nulls = m.nulls,
+            failed = m.failed(),
+            bytes_read = m.bytes_read,
+            seconds = self.elapsed.as_secs_f64(),
+            "gen_ai.provider.name" = self.provider,
+            "gen_ai.request.model" = self.model,
+            "the run has ended"
+        );
     }
 
     /// One object with stable keys.
@@ -109,6 +126,8 @@ impl Summary {
             "images_per_second": self.images_per_second(),
             "stages": stages,
             "bytes_read": self.metrics.bytes_read,
+            "fetched": self.metrics.fetched,
+            "fetch_retries": self.metrics.fetch_retries,
             "batches": self.metrics.batches,
             "retries": self.metrics.retries,
             "halvings": self.metrics.halvings,
@@ -169,6 +188,11 @@ impl fmt::Display for Summary {
             let all = show::count(self.skipped.values().sum(), "file");
             writeln!(f, "skipped   {all} not named as images ({})", kinds.join(", "))?;
         }
+        if m.fetched + m.fetch_retries > 0 {
+            let each = m.fetch.div_f64(m.fetched.max(1) as f64);
+            let (images, again) = (show::count(m.fetched, "image"), show::thousands(m.fetch_retries));
+            writeln!(f, "fetched   {images} by address, {} each; {again} tries repeated", show::time(each))?;
+        }
         let load = show::time(m.model_load);
         writeln!(
             f,
@@ -176,10 +200,12 @@ impl fmt::Display for Summary {
             self.images_per_second(),
             show::time(self.elapsed)
         )?;
-        let sum: Duration = self.stages().iter().map(|(_, time)| *time).sum();
+        // Waiting for servers is no work, and shared with none.
+        let stages = self.stages().into_iter().filter(|(name, _)| *name != "fetch");
+        let stages: Vec<(&str, Duration)> = stages.collect();
+        let sum: Duration = stages.iter().map(|(_, time)| *time).sum();
         let share = |time: Duration| 100.0 * time.as_secs_f64() / sum.as_secs_f64().max(f64::MIN_POSITIVE);
-        let shares: Vec<String> =
-            self.stages().iter().map(|(name, time)| format!("{name} {:.0}%", share(*time))).collect();
+        let shares: Vec<String> = stages.iter().map(|(name, time)| format!("{name} {:.0}%", share(*time))).collect();
         writeln!(f, "time      {} (of {} summed over threads)", shares.join(", "), show::time(sum))?;
         write!(f, "model     {} ({}), {} dimensions", self.model, self.provider, self.dimensions)?;
         if let Some(dtype) = m.dtype {

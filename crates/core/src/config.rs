@@ -19,6 +19,8 @@
 //! The environment wins over the file: `IMBED_PROVIDER`, `IMBED_MODEL`, `IMBED_OFFLINE`, `IMBED_CACHE`, and
 //! `IMBED_OPTIONS_BATCH_SIZE` for options.
 
+mod failure;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -87,7 +89,7 @@ impl Config {
         };
         let figment = if file.is_file() { Figment::from(Toml::file_exact(file)) } else { Figment::new() };
         figment.merge(Env::prefixed("IMBED_").filter(ours).map(key_path)).extract().map_err(|e| {
-            Error::new(ErrorKind::Config, e.to_string()).hint(format!(
+            Error::new(ErrorKind::Config, failure::message(e)).hint(format!(
                 "{} holds provider, model, offline, cache, [options] and [providers.NAME]; see docs/configuration",
                 file.display()
             ))
@@ -146,6 +148,24 @@ mod tests {
         let error = Config::load(Some(&file)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.message().contains("modell"), "{error}");
+    }
+
+    #[test]
+    fn values_of_a_broken_file_are_not_repeated() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("imbed.toml");
+        for text in [
+            "[options]\napi_key = \"canary\n",
+            "[options]\napi_key = canary\n",
+            "options = \"canary\"\n",
+            "providers = { x = \"canary\" }\n",
+            "offline = \"canary\"\n",
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let error = Config::load(Some(&file)).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
+            assert!(error.message().contains("line 2") || error.message().contains("for key"), "{error}");
+        }
     }
 
     #[test]

@@ -14,10 +14,13 @@
 //!
 //! [`arrow`] holds the column types and the same image operations over whole arrays.
 //!
+//! [`address`] is how an address is shown that may hold a secret.
+//!
 //! Where a model has to be downloaded first, [`fetch`] says how a provider does it and tells of it.
 //!
 //! No model code, no network and no async runtime lives here, so a third party's provider needs this crate alone.
 
+pub mod address;
 pub mod arrow;
 pub mod capability;
 pub mod config;

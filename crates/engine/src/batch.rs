@@ -8,6 +8,7 @@ use imbed_core::{EncodedImage, Error, ErrorKind, ImageBatch, PixelBatch, Result}
 use crate::{
     budget::Budget,
     copies::{Claim, Joined, Original, Settled},
+    metrics::Queue,
     prepare::Prepared,
     report::Report,
     rows::{Row, Slot},
@@ -101,6 +102,7 @@ impl Batcher {
                 Err(RecvTimeoutError::Timeout) if filling.send() => continue,
                 Err(RecvTimeoutError::Timeout) => return,
             };
+            report.metrics.left(Queue::Batch);
             waiting.insert(row.sequence, row);
             while let Some(row) = waiting.remove(&next) {
                 next += 1;
@@ -237,6 +239,7 @@ impl Filling<'_> {
         let full = std::mem::replace(&mut self.batch, self.batcher.empty());
         (self.number, self.copies) = (self.number + 1, 0);
         let rows = full.rows.len();
+        self.report.metrics.entered(Queue::Model);
         let sent = self.batches.send(full).is_ok();
         self.budget.rows_left(rows);
         sent

@@ -29,6 +29,11 @@ impl Budget {
         Self { limit, batch_rows, state: Mutex::default(), changed: Condvar::new() }
     }
 
+    /// Bytes that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Waits until `bytes` more may wait. `false` if the budget was closed.
     pub(crate) fn acquire(&self, bytes: usize) -> bool {
         let mut state = self.lock();

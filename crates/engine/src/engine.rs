@@ -20,6 +20,7 @@ use crate::{
     batch::{Batcher, Layout},
     cache::{Cache, Key},
     copies::Copies,
+    fetch::Fetch,
     gpu::{Allocator, GpuInventory, SystemInventory},
     input::{Chunk, Images},
     load::Loaded,
@@ -62,6 +63,7 @@ pub struct Engine {
     provenance: OnceLock<Provenance>,
     loaded: Arc<Loaded>,
     requests: Option<Arc<Requests>>,
+    fetch: Option<Arc<dyn Fetch>>,
 }
 
 /// Vectors for one array of images.
@@ -84,6 +86,7 @@ pub struct EngineBuilder {
     allocator: Allocator,
     linger: Option<Duration>,
     cache: Option<PathBuf>,
+    fetch: Option<Arc<dyn Fetch>>,
 }
 
 impl EngineBuilder {
@@ -143,10 +146,19 @@ impl EngineBuilder {
         self
     }
 
+    /// Lets rows be addresses of images, which this gets; without, the engine makes no request.
+    #[must_use]
+    pub fn fetch(mut self, fetch: Option<Arc<dyn Fetch>>) -> Self {
+        self.fetch = fetch;
+        self
+    }
+
     /// Decides everything. Loads nothing.
     pub fn build(self) -> Result<Engine> {
-        let Self { descriptor, mut decode, prepare_threads, machine, inventory, allocator, linger, cache } = self;
-        let plan = Plan::new(descriptor.as_ref(), machine, inventory.as_ref(), prepare_threads)?;
+        let Self { descriptor, mut decode, prepare_threads, machine, inventory, allocator, linger, cache, fetch } =
+            self;
+        let mut plan = Plan::new(descriptor.as_ref(), machine, inventory.as_ref(), prepare_threads)?;
+        plan.fetches = fetch.as_ref().map(|fetch| fetch.at_once().get());
         match (descriptor.execution(), descriptor.input()) {
             (Execution::Async, InputSpec::Pixels(_)) => {
                 return Err(broken(&*descriptor, "is asynchronous but asks for pixels"));
@@ -173,7 +185,7 @@ impl EngineBuilder {
         decode.at_least = None;
         let requests = Requests::start(descriptor.execution())?;
         let (provenance, loaded) = (OnceLock::new(), Arc::default());
-        Ok(Engine { descriptor, plan, decode, allocator, linger, cache, provenance, loaded, requests })
+        Ok(Engine { descriptor, plan, decode, allocator, linger, cache, provenance, loaded, requests, fetch })
     }
 }
 
@@ -189,6 +201,7 @@ impl Engine {
             allocator: Allocator::global(),
             linger: None,
             cache: None,
+            fetch: None,
         }
     }
 
@@ -273,6 +286,7 @@ impl Engine {
             loaded: Arc::clone(&self.loaded),
             leases: self.leases()?,
             requests: self.requests.clone(),
+            fetch: self.fetch.clone(),
         };
         EmbedStream::start(parts, input.into_iter())
     }

@@ -8,62 +8,80 @@ use imbed_core::Result;
 
 use crate::{
     budget::Budget,
+    fetch::Fetch,
     fingerprint::Fingerprint,
     input::Chunk,
+    metrics::{Metrics, Queue},
     report::Event,
     rows::{Job, Source},
 };
 
-/// Feeds every chunk of `input` into `jobs` until the input ends or somebody closes the budget or a channel.
-pub(crate) fn feed(
-    input: impl Iterator<Item = Result<Chunk>>,
-    budget: &Budget,
-    row_bytes: usize,
-    jobs: &Sender<Job>,
-    events: &Sender<Event>,
-) {
-    let (mut sequence, mut row) = (0, 0);
-    for (chunk, item) in (0..).zip(input) {
-        match item.and_then(|chunk| chunk.check().map(|()| chunk)) {
-            Ok(Chunk { batch, images, labels, first_row }) => {
-                let first_row = first_row.unwrap_or(row);
-                row = first_row + images.len() as u64;
-                let bytes = images.memory() + batch.get_array_memory_size();
-                if !budget.acquire(bytes) {
-                    return;
-                }
-                let steps = Fingerprint::of_steps(images.unchanged().1);
-                let source = Arc::new(Source { chunk, first_row, images, steps, labels, bytes });
-                if feed_chunk(batch, &source, &mut sequence, budget, row_bytes, jobs, events).is_none() {
-                    return;
-                }
-            }
-            Err(error) => {
-                // The stream ends with this error; a failed send means that it ended already.
-                let _ = events.send(Event::Fatal(error));
-                return;
-            }
-        }
-    }
+/// Where rows go.
+pub(crate) struct Feeder {
+    pub(crate) budget: Arc<Budget>,
+    /// Bytes that each row holds of the budget.
+    pub(crate) row_bytes: usize,
+    pub(crate) jobs: Sender<Job>,
+    /// Where rows go that are addresses, and who says which are.
+    pub(crate) wanted: Option<(Arc<dyn Fetch>, Sender<Job>)>,
+    pub(crate) events: Sender<Event>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
-fn feed_chunk(
-    batch: RecordBatch,
-    source: &Arc<Source>,
-    sequence: &mut u64,
-    budget: &Budget,
-    row_bytes: usize,
-    jobs: &Sender<Job>,
-    events: &Sender<Event>,
-) -> Option<()> {
-    events.send(Event::Start { batch, source: Arc::clone(source) }).ok()?;
-    for row in 0..source.images.len() {
-        if !budget.acquire(row_bytes) {
-            return None;
+impl Feeder {
+    /// Feeds every chunk of `input` into the stages until the input ends or somebody closes the budget or a channel.
+    pub(crate) fn run(&self, input: impl Iterator<Item = Result<Chunk>>) {
+        let (mut sequence, mut row) = (0, 0);
+        for (chunk, item) in (0..).zip(input) {
+            match item.and_then(|chunk| chunk.check().map(|()| chunk)) {
+                Ok(Chunk { batch, images, labels, first_row }) => {
+                    let first_row = first_row.unwrap_or(row);
+                    row = first_row + images.len() as u64;
+                    let bytes = images.memory() + batch.get_array_memory_size();
+                    if !self.budget.acquire(bytes) {
+                        return;
+                    }
+                    let steps = Fingerprint::of_steps(images.unchanged().1);
+                    let source = Arc::new(Source { chunk, first_row, images, steps, labels, bytes });
+                    if self.chunk(batch, &source, &mut sequence).is_none() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    // The stream ends with this error; a failed send means that it ended already.
+                    let _ = self.events.send(Event::Fatal(error));
+                    return;
+                }
+            }
         }
-        budget.row_waits();
-        jobs.send(Job { sequence: *sequence, source: Arc::clone(source), row }).ok()?;
-        *sequence += 1;
     }
-    Some(())
+
+    fn chunk(&self, batch: RecordBatch, source: &Arc<Source>, sequence: &mut u64) -> Option<()> {
+        self.events.send(Event::Start { batch, source: Arc::clone(source) }).ok()?;
+        for row in 0..source.images.len() {
+            if !self.budget.acquire(self.row_bytes) {
+                return None;
+            }
+            self.budget.row_waits();
+            let job = Job { sequence: *sequence, source: Arc::clone(source), row, fetched: None };
+            self.send(job)?;
+            *sequence += 1;
+        }
+        Some(())
+    }
+
+    fn send(&self, job: Job) -> Option<()> {
+        let elsewhere =
+            |fetch: &Arc<dyn Fetch>| job.source.images.place(job.row).is_some_and(|place| fetch.takes(place));
+        match &self.wanted {
+            Some((fetch, wanted)) if elsewhere(fetch) => {
+                self.metrics.entered(Queue::Fetch);
+                wanted.send(job).ok()
+            }
+            _ => {
+                self.metrics.entered(Queue::Prepare);
+                self.jobs.send(job).ok()
+            }
+        }
+    }
 }

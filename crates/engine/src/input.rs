@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::Field;
-use imbed_core::{Error, ErrorKind, Result};
+use imbed_core::{Error, ErrorKind, Result, arrow::StringsColumn};
 
 use crate::steps::Steps;
 
@@ -26,7 +26,8 @@ pub struct Chunk {
 pub enum Images {
     /// Encoded files: `Binary`, `LargeBinary`, `BinaryView` or `FixedSizeBinary`.
     Encoded(ArrayRef),
-    /// Paths of local files: `Utf8`, `LargeUtf8`, `Utf8View`. Read by the pipeline's workers.
+    /// Paths of local files: `Utf8`, `LargeUtf8`, `Utf8View`. Read by the pipeline's workers. Addresses may stand among them where the
+    /// engine was given something that fetches ([`EngineBuilder::fetch`](crate::EngineBuilder::fetch)).
     Paths(ArrayRef),
     /// Bytes where they are given, else the path beside them, as Hugging Face `datasets` stores images.
     BytesOrPaths {
@@ -64,6 +65,17 @@ impl Images {
     /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What stands where the path of row `row` may, if that is what its image is found by.
+    pub(crate) fn place(&self, row: usize) -> Option<&str> {
+        let text = |array| StringsColumn::try_new(array).ok()?.get(row);
+        match self {
+            Self::Paths(paths) => text(paths),
+            Self::BytesOrPaths { bytes, paths } => bytes.is_null(row).then(|| text(paths)).flatten(),
+            Self::Changed { images, .. } => images.place(row),
+            Self::Encoded(_) | Self::Decoded { .. } => None,
+        }
     }
 
     /// Bytes held by the arrays.

@@ -11,7 +11,8 @@
 //! so a batch holds consecutive rows and a run is repeatable. A row that cannot be read is null or stops the run, as
 //! [`OnError`](imbed_core::options::OnError) says, and never costs its neighbours. A row whose image an earlier row has takes that row's
 //! vector (the option `dedupe`), and one whose image an earlier run has embedded may take it from a folder
-//! ([`EngineBuilder::cache`]); neither is decoded.
+//! ([`EngineBuilder::cache`]); neither is decoded. Rows that are addresses wait for them in a stage of their own, between the feeder and
+//! the workers, if a front end gives the engine something that fetches ([`Fetch`]).
 //!
 //! [`Engine`] is the way in: [`Engine::builder`] plans, [`Engine::embed_stream`] and [`Engine::embed_array`] run. Whether the
 //! model blocks or is asynchronous, the caller sees the same iterator of [`EmbeddedChunk`]s. What was decided and why is a
@@ -25,6 +26,7 @@ mod cancel;
 mod copies;
 mod engine;
 mod feed;
+mod fetch;
 pub mod files;
 mod fingerprint;
 mod finish;
@@ -47,9 +49,10 @@ mod stream;
 
 pub use cancel::CancelHandle;
 pub use engine::{Embedded, Engine, EngineBuilder};
+pub use fetch::{Fetch, Terms, Watch};
 pub use gpu::{Allocator, FixedInventory, GpuInventory, Lease, SystemInventory};
 pub use input::{Chunk, Images};
-pub use metrics::MetricsSnapshot;
+pub use metrics::{Latency, MetricsHandle, MetricsSnapshot, QueueDepths};
 pub use output::{EmbeddedChunk, RowError};
 pub use plan::{Decision, Plan};
 pub use resources::Machine;

@@ -1,5 +1,9 @@
 //! Counts and times of a run, per stage.
 
+mod handle;
+mod latency;
+mod queues;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -12,20 +16,38 @@ use std::{
 use imbed_core::{ErrorKind, Usage, options::Dtype};
 use serde::Serialize;
 
+use self::latency::Buckets;
+pub(crate) use self::queues::Queue;
+pub use self::{handle::MetricsHandle, latency::Latency, queues::QueueDepths};
+
 /// A stage whose time is summed over all its threads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stage {
     Read,
+    Fetch,
     Decode,
     Preprocess,
     Model,
     ModelLoad,
 }
 
+impl Stage {
+    /// All, with the names that measurements have.
+    const ALL: [(Self, &'static str); 6] = [
+        (Self::Read, "read"),
+        (Self::Fetch, "fetch"),
+        (Self::Decode, "decode"),
+        (Self::Preprocess, "preprocess"),
+        (Self::Model, "model"),
+        (Self::ModelLoad, "model_load"),
+    ];
+}
+
 /// Counters that all stages write to.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
-    nanos: [AtomicU64; 5],
+    stages: [Buckets; Stage::ALL.len()],
+    queues: queues::Queues,
     rows: AtomicU64,
     embedded: AtomicU64,
     nulls: AtomicU64,
@@ -33,6 +55,8 @@ pub(crate) struct Metrics {
     batches: AtomicU64,
     retries: AtomicU64,
     halvings: AtomicU64,
+    fetched: AtomicU64,
+    fetch_retries: AtomicU64,
     copies: AtomicU64,
     cached: AtomicU64,
     errors: Mutex<BTreeMap<ErrorKind, u64>>,
@@ -49,11 +73,31 @@ impl Metrics {
     }
 
     pub(crate) fn add_time(&self, stage: Stage, time: Duration) {
-        self.nanos[stage as usize].fetch_add(time.as_nanos() as u64, Relaxed);
+        self.stages[stage as usize].add(time);
     }
 
     pub(crate) fn add_bytes_read(&self, bytes: usize) {
         self.bytes_read.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// An image of so many bytes came by address.
+    pub(crate) fn add_fetched(&self, bytes: usize) {
+        self.fetched.fetch_add(1, Relaxed);
+        self.add_bytes_read(bytes);
+    }
+
+    pub(crate) fn add_fetch_retry(&self) {
+        self.fetch_retries.fetch_add(1, Relaxed);
+    }
+
+    /// Something came to wait in `queue`.
+    pub(crate) fn entered(&self, queue: Queue) {
+        self.queues.entered(queue);
+    }
+
+    /// Something was taken out of `queue`.
+    pub(crate) fn left(&self, queue: Queue) {
+        self.queues.left(queue);
     }
 
     pub(crate) fn add_batch(&self) {
@@ -109,13 +153,15 @@ impl Metrics {
     }
 
     pub(crate) fn snapshot(&self) -> MetricsSnapshot {
-        let time = |stage: Stage| Duration::from_nanos(self.nanos[stage as usize].load(Relaxed));
+        let time = |stage: Stage| self.stages[stage as usize].sum();
         MetricsSnapshot {
             rows: self.rows.load(Relaxed),
             embedded: self.embedded.load(Relaxed),
             nulls: self.nulls.load(Relaxed),
             errors: self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             bytes_read: self.bytes_read.load(Relaxed),
+            fetched: self.fetched.load(Relaxed),
+            fetch_retries: self.fetch_retries.load(Relaxed),
             batches: self.batches.load(Relaxed),
             retries: self.retries.load(Relaxed),
             halvings: self.halvings.load(Relaxed),
@@ -125,10 +171,13 @@ impl Metrics {
             service: Usage::default(),
             dtype: self.dtype.get().copied(),
             read: time(Stage::Read),
+            fetch: time(Stage::Fetch),
             decode: time(Stage::Decode),
             preprocess: time(Stage::Preprocess),
             model: time(Stage::Model),
             model_load: time(Stage::ModelLoad),
+            latencies: Stage::ALL.iter().map(|(stage, name)| self.stages[*stage as usize].latency(name)).collect(),
+            queues: self.queues.depths(),
         }
     }
 }
@@ -145,8 +194,12 @@ pub struct MetricsSnapshot {
     pub nulls: u64,
     /// Rows that failed, by kind.
     pub errors: BTreeMap<ErrorKind, u64>,
-    /// Bytes of encoded images that were read from files.
+    /// Bytes of encoded images that were read from files and by address.
     pub bytes_read: u64,
+    /// Images that came by address.
+    pub fetched: u64,
+    /// Tries to fetch an image that were repeated after a temporary failure.
+    pub fetch_retries: u64,
     /// Calls of the model.
     pub batches: u64,
     /// Calls that were repeated after a temporary failure.
@@ -165,6 +218,8 @@ pub struct MetricsSnapshot {
     pub dtype: Option<Dtype>,
     /// Reading files.
     pub read: Duration,
+    /// Waiting for images by address; not among what `read` counts.
+    pub fetch: Duration,
     /// Decoding and orienting.
     pub decode: Duration,
     /// Converting, resizing and cropping.
@@ -173,6 +228,10 @@ pub struct MetricsSnapshot {
     pub model: Duration,
     /// Loading weights.
     pub model_load: Duration,
+    /// How long the single steps of each stage took; not serialised.
+    pub latencies: Vec<Latency>,
+    /// What waits between the stages; not serialised.
+    pub queues: QueueDepths,
 }
 
 impl Serialize for MetricsSnapshot {
@@ -185,6 +244,8 @@ impl Serialize for MetricsSnapshot {
         let errors: BTreeMap<&str, u64> = self.errors.iter().map(|(kind, n)| (kind.as_str(), *n)).collect();
         map.serialize_entry("errors", &errors)?;
         map.serialize_entry("bytes_read", &self.bytes_read)?;
+        map.serialize_entry("fetched", &self.fetched)?;
+        map.serialize_entry("fetch_retries", &self.fetch_retries)?;
         map.serialize_entry("batches", &self.batches)?;
         map.serialize_entry("retries", &self.retries)?;
         map.serialize_entry("halvings", &self.halvings)?;
@@ -204,6 +265,7 @@ impl Serialize for MetricsSnapshot {
         }
         for (name, time) in [
             ("read_seconds", self.read),
+            ("fetch_seconds", self.fetch),
             ("decode_seconds", self.decode),
             ("preprocess_seconds", self.preprocess),
             ("model_seconds", self.model),

@@ -14,7 +14,7 @@ use crate::{
     cancel::CancelHandle,
     copies::{Claim, Settled},
     finish::Finish,
-    metrics::{Metrics, Stage},
+    metrics::{Metrics, Queue, Stage},
     report::Report,
     reuse::Reuse,
     rows::Row,
@@ -45,11 +45,12 @@ impl Worker<'_> {
     /// Embeds every batch until there are no more, or one stops the run.
     pub(crate) fn run(&self, batches: impl Iterator<Item = Batch>) {
         for batch in batches {
+            self.metrics.left(Queue::Model);
             if self.cancel.is_cancelled() {
                 return;
             }
             let rows = batch.rows.len();
-            let keep_on = self.embed(batch);
+            let keep_on = tracing::debug_span!("batch", rows).in_scope(|| self.embed(batch));
             self.budget.release(rows * self.row_bytes);
             if !keep_on {
                 return;

@@ -48,6 +48,8 @@ pub struct Plan {
     pub batch_size: Decision<usize>,
     /// Threads that read, decode and preprocess.
     pub prepare_threads: Decision<usize>,
+    /// Images that are fetched by address at once; `None` where that is not allowed.
+    pub fetches: Option<usize>,
     /// Bytes of input and prepared pixels that may wait.
     pub waiting_bytes: Decision<usize>,
     /// Further tries after a temporary failure.
@@ -104,6 +106,7 @@ impl Plan {
                 None => Decision::new(machine.cpus.get(), "one per core; they wait while the model keeps up"),
             },
             waiting_bytes: waiting_bytes(descriptor.input(), batch_size.value, workers.value),
+            fetches: None,
             devices,
             gpus_per_worker,
             workers,
@@ -223,6 +226,9 @@ impl fmt::Display for Plan {
         line(workers, &self.workers.value, &self.workers.why)?;
         line("batch size", &self.batch_size.value, &self.batch_size.why)?;
         line("prepare threads", &self.prepare_threads.value, &self.prepare_threads.why)?;
+        if let Some(fetches) = self.fetches {
+            line("fetched at once", &fetches, "images by address")?;
+        }
         line("waiting at most", &format!("{} MiB", self.waiting_bytes.value >> 20), &self.waiting_bytes.why)?;
         line("retries", &self.max_retries, "for temporary failures only")?;
         line("rows that fail", &self.on_error, what_happens(self.on_error))?;

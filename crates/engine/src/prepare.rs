@@ -76,7 +76,8 @@ impl Preparer {
     fn prepare_row(&self, job: &Job, claim: &mut Option<Claim>, metrics: &Metrics) -> Result<Option<Prepared>> {
         let (images, steps) = job.source.images.unchanged();
         let row = job.row;
-        let mut found = self.find(images, row, metrics);
+        let fetched = job.fetched.as_ref().map(|fetched| &fetched.bytes);
+        let mut found = self.find(images, row, fetched, metrics);
         if let Ok(Some(image)) = &found
             && self.reuse.is_on()
         {
@@ -109,7 +110,17 @@ impl Preparer {
         }
     }
 
-    fn find<'a>(&self, images: &'a Images, row: usize, metrics: &Metrics) -> Result<Option<Found<'a>>> {
+    /// The image of a row, where it was found: in the input, in a file, or in what was `fetched`.
+    fn find<'a>(
+        &self,
+        images: &'a Images,
+        row: usize,
+        fetched: Option<&'a Result<Vec<u8>>>,
+        metrics: &Metrics,
+    ) -> Result<Option<Found<'a>>> {
+        if let Some(fetched) = fetched {
+            return fetched.as_ref().map(|bytes| Some(Found::Bytes(bytes.into()))).map_err(Clone::clone);
+        }
         let bytes = |array: &'a arrow_array::ArrayRef| -> Result<Option<Found<'a>>> {
             let value = BytesColumn::try_new(array)?.get(row);
             value.map(|bytes| self.check_bytes(bytes.len() as u64).map(|()| Found::Bytes(bytes.into()))).transpose()
@@ -130,7 +141,7 @@ impl Preparer {
             Images::Decoded { array, field } => {
                 Ok(ImageColumn::try_new(field, array)?.get(row)?.map(|image| Found::Image(image.into())))
             }
-            Images::Changed { images, .. } => self.find(images, row, metrics),
+            Images::Changed { images, .. } => self.find(images, row, None, metrics),
         }
     }
 

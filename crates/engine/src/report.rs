@@ -44,12 +44,13 @@ impl Report {
     }
 
     pub(crate) fn failed(&self, slot: &Slot, error: Error) -> bool {
-        self.metrics.add_error(error.kind());
+        let kind = error.kind();
+        self.metrics.add_error(kind);
         let error = slot.source.row_error(slot.row, error);
         match self.on_error {
             OnError::Raise => return self.fatal(error.into_error()),
-            OnError::Log => tracing::warn!("{error}"),
-            OnError::Ignore => {}
+            OnError::Log => tracing::warn!(row = error.absolute_row, "error.type" = kind.as_str(), "{error}"),
+            OnError::Ignore => tracing::debug!(row = error.absolute_row, "error.type" = kind.as_str(), "{error}"),
         }
         self.events.send(Event::Failed { chunk: slot.source.chunk, error }).is_ok()
     }

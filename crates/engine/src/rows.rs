@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
-use imbed_core::{Error, arrow::StringsColumn};
+use imbed_core::{Error, address, arrow::StringsColumn};
 
-use crate::{copies::Claim, fingerprint::Fingerprint, input::Images, output::RowError};
+use crate::{copies::Claim, fetch::Fetched, fingerprint::Fingerprint, input::Images, output::RowError};
 
 /// The images of one chunk, shared by its rows on their way through the stages.
 #[derive(Debug)]
@@ -30,7 +30,10 @@ impl Source {
             (Some(labels), _) | (None, Images::Paths(labels)) => Some(labels),
             _ => None,
         };
-        let label = labels.and_then(|l| Some(StringsColumn::try_new(l).ok()?.get(row)?.to_owned()));
+        let label = labels.and_then(|l| Some(address::shown(StringsColumn::try_new(l).ok()?.get(row)?).into_owned()));
+        // What fetches names the address itself, for rows that are called otherwise.
+        let named = |label: &String| error.message().strip_prefix(label.as_str()).is_some_and(|m| m.starts_with(": "));
+        let label = label.filter(|label| !named(label));
         RowError { row, absolute_row: self.first_row + row as u64, label, error }
     }
 }
@@ -42,6 +45,8 @@ pub(crate) struct Job {
     pub(crate) sequence: u64,
     pub(crate) source: Arc<Source>,
     pub(crate) row: usize,
+    /// What came for it, where its image is elsewhere.
+    pub(crate) fetched: Option<Fetched>,
 }
 
 /// A row whose image goes to the model.

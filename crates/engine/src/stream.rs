@@ -7,19 +7,21 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use imbed_core::{Device, ImageEmbedderDescriptor, Result, Usage};
+use imbed_core::{Device, ImageEmbedderDescriptor, Result};
+use tracing::Span;
 
 use crate::{
     assemble::Assembler,
     batch::{Batcher, Done},
     budget::Budget,
     cancel::CancelHandle,
-    feed::feed,
+    feed::Feeder,
+    fetch::{Fetch, Fetching, Terms, Window},
     finish::Finish,
     gpu::Lease,
     input::Chunk,
     load::Loaded,
-    metrics::{Metrics, MetricsSnapshot},
+    metrics::{Metrics, MetricsHandle, MetricsSnapshot, Queue},
     model::{Caller, Worker},
     output::EmbeddedChunk,
     plan::Plan,
@@ -46,6 +48,8 @@ pub(crate) struct Parts {
     /// One per worker.
     pub(crate) leases: Vec<Option<Lease>>,
     pub(crate) requests: Option<Arc<Requests>>,
+    /// What gets images by address, where that is allowed.
+    pub(crate) fetch: Option<Arc<dyn Fetch>>,
 }
 
 /// The chunks of a run with their vectors, in input order: an iterator that ends after the first error.
@@ -57,11 +61,9 @@ pub struct EmbedStream {
     assembler: Assembler,
     budget: Arc<Budget>,
     cancel: CancelHandle,
-    metrics: Arc<Metrics>,
-    loaded: Arc<Loaded>,
-    reuse: Reuse,
-    /// What the model's services were asked for by earlier runs.
-    used_before: Usage,
+    metrics: MetricsHandle,
+    /// Kept for its files, which are closed with it.
+    _reuse: Reuse,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -71,13 +73,23 @@ impl EmbedStream {
     where
         I: Iterator<Item = Result<Chunk>> + Send + 'static,
     {
-        let Parts { descriptor, plan, preparer, batcher, loaded, leases, requests } = parts;
+        let Parts { descriptor, plan, preparer, batcher, loaded, leases, requests, fetch } = parts;
+        let run = run_span(&plan);
         let row_bytes = batcher.row_bytes;
         let reuse = preparer.reuse.clone();
         let used_before = loaded.usage().unwrap_or_default();
         let budget = Arc::new(Budget::new(plan.waiting_bytes.value, plan.batch_size.value));
         let cancel = CancelHandle::new(Arc::clone(&budget));
         let metrics = Arc::new(Metrics::default());
+        let window = fetch.as_ref().map(|_| Window::new(plan.waiting_bytes.value));
+        let handle = MetricsHandle {
+            metrics: Arc::clone(&metrics),
+            loaded: Arc::clone(&loaded),
+            cache: reuse.cache.as_ref().map(Arc::downgrade),
+            budget: Arc::clone(&budget),
+            window: window.clone(),
+            used_before,
+        };
 
         let (events_in, events) = bounded(WAITING_EVENTS);
         let (jobs_in, jobs) = bounded(2 * plan.prepare_threads.value);
@@ -86,19 +98,38 @@ impl EmbedStream {
         let report = Arc::new(Report { events: events_in, metrics: Arc::clone(&metrics), on_error: plan.on_error });
         let mut threads = Vec::new();
 
-        // Not joined when the stream is dropped: the input may be waiting for somebody to type.
-        drop(spawn("feed", {
-            let (budget, events) = (Arc::clone(&budget), report.events.clone());
-            move || feed(input, &budget, row_bytes, &jobs_in, &events)
-        })?);
+        let mut wanted_in = None;
+        if let (Some(fetch), Some(window)) = (fetch, window) {
+            let at_once = fetch.at_once().get();
+            let (sender, wanted) = bounded(at_once);
+            wanted_in = Some((Arc::clone(&fetch), sender));
+            let terms = Terms { max_bytes: preparer.decode.limits.max_bytes, max_retries: plan.max_retries };
+            let fetching = Fetching { fetch, terms, window, metrics: Arc::clone(&metrics), cancel: cancel.clone() };
+            for _ in 0..at_once {
+                let (fetching, wanted, jobs) = (fetching.clone(), wanted.clone(), jobs_in.clone());
+                // Not joined when the stream is dropped: a server may be silent for a while yet.
+                drop(spawn(&run, "fetch", move || fetching.run(&wanted, &jobs))?);
+            }
+        }
+        let (jobs_in, events_in, feeding) = (jobs_in, report.events.clone(), Arc::clone(&metrics));
+        let feeder = Feeder {
+            budget: Arc::clone(&budget),
+            row_bytes,
+            jobs: jobs_in,
+            wanted: wanted_in,
+            events: events_in,
+            metrics: feeding,
+        };
+        // Not joined either: the input may be waiting for somebody to type.
+        drop(spawn(&run, "feed", move || feeder.run(input))?);
         let preparer = Arc::new(preparer);
         for _ in 0..plan.prepare_threads.value {
             let (preparer, metrics, cancel) = (Arc::clone(&preparer), Arc::clone(&metrics), cancel.clone());
             let (jobs, done) = (jobs.clone(), done_in.clone());
-            threads.push(spawn("prepare", move || prepare(&preparer, &jobs, &done, &metrics, &cancel))?);
+            threads.push(spawn(&run, "prepare", move || prepare(&preparer, &jobs, &done, &metrics, &cancel))?);
         }
         drop((jobs, done_in));
-        threads.push(spawn("batch", {
+        threads.push(spawn(&run, "batch", {
             let (budget, report) = (Arc::clone(&budget), Arc::clone(&report));
             move || batcher.run(&done, &batches_in, &budget, &report)
         })?);
@@ -111,7 +142,7 @@ impl EmbedStream {
             let (cancel, most_rows, batches) = (cancel.clone(), Arc::clone(&most_rows), batches.clone());
             let failed_in_a_row = Arc::clone(&failed_in_a_row);
             let reuse = reuse.clone();
-            threads.push(spawn("model", move || {
+            threads.push(spawn(&run, "model", move || {
                 // Where everything may be in the cache, the model is loaded for the first image that is not.
                 let first = reuse.cache.as_ref().map(|_| batches.recv());
                 let Ok(first) = first.transpose() else { return };
@@ -143,14 +174,17 @@ impl EmbedStream {
             })?);
         }
         let assembler = Assembler::new(plan.dimensions);
-        Ok(Self { events: Some(events), assembler, budget, cancel, metrics, loaded, reuse, used_before, threads })
+        Ok(Self { events: Some(events), assembler, budget, cancel, metrics: handle, _reuse: reuse, threads })
     }
 
     /// The counters so far.
     pub fn metrics(&self) -> MetricsSnapshot {
-        let used = self.loaded.usage().unwrap_or(self.used_before);
-        let cache_failure = self.reuse.cache.as_ref().and_then(|cache| cache.failure());
-        MetricsSnapshot { service: since(used, self.used_before), cache_failure, ..self.metrics.snapshot() }
+        self.metrics.snapshot()
+    }
+
+    /// The same for another thread, while the run goes on.
+    pub fn metrics_handle(&self) -> MetricsHandle {
+        self.metrics.clone()
     }
 
     /// Stops the run from another thread; the iterator then ends with an error of kind `Cancelled`.
@@ -211,14 +245,15 @@ impl Drop for EmbedStream {
     }
 }
 
-/// What was used since `before`.
-fn since(now: Usage, before: Usage) -> Usage {
-    let mut used = now;
-    used.requests -= before.requests.min(now.requests);
-    used.retries -= before.retries.min(now.retries);
-    used.tokens -= before.tokens.min(now.tokens);
-    used.bytes_sent -= before.bytes_sent.min(now.bytes_sent);
-    used
+/// The span of a run, under the caller's, with the names that OpenTelemetry has for what an embedding is.
+fn run_span(plan: &Plan) -> Span {
+    tracing::info_span!(
+        "run",
+        "gen_ai.operation.name" = "embeddings",
+        "gen_ai.provider.name" = plan.provider,
+        "gen_ai.request.model" = plan.model,
+        "gen_ai.embeddings.dimension.count" = plan.dimensions,
+    )
 }
 
 fn lost_rows() -> imbed_core::Error {
@@ -234,15 +269,24 @@ fn prepare(preparer: &Preparer, jobs: &Receiver<Job>, done: &Sender<Done>, metri
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => return,
         };
+        metrics.left(Queue::Prepare);
         let (claim, result) = preparer.prepare(&job, metrics);
-        let Job { sequence, source, row } = job;
+        let Job { sequence, source, row, .. } = job;
+        metrics.entered(Queue::Batch);
         if done.send(Done { sequence, slot: Slot { source, row }, claim, result }).is_err() {
             return;
         }
     }
 }
 
-fn spawn(stage: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+/// Starts a thread of a stage, in a span of its own under that of the run.
+fn spawn(run: &Span, stage: &'static str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    let run = run.clone();
+    let work = move || {
+        // Entered both: where only runs are wanted, the stage's span is none.
+        let _run = run.enter();
+        tracing::debug_span!("stage", stage).in_scope(work);
+    };
     thread::Builder::new()
         .name(format!("imbed-{stage}"))
         .spawn(work)

@@ -1,7 +1,7 @@
 //! Bulk image embedding: image columns in, vector columns out.
 //!
 //! This crate is the one dependency to name. It re-exports [`core`] (providers, descriptors, options, Arrow types),
-//! [`engine`] (the pipeline that runs them) and [`hub`] (models by name, downloaded once), and links the providers that its
+//! [`engine`] (the pipeline that runs them), [`hub`] (models by name, downloaded once) and [`urls`] (images by address), and links the providers that its
 //! Cargo features name, so that [`Session`](core::Session) finds them:
 //!
 //! | feature | links |
@@ -41,6 +41,7 @@
 pub use imbed_core as core;
 pub use imbed_engine as engine;
 pub use imbed_hub as hub;
+pub use imbed_urls as urls;
 
 // Providers register themselves; naming them here keeps the linker from leaving them out.
 #[cfg(feature = "candle")]

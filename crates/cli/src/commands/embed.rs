@@ -24,9 +24,10 @@ use crate::{
     args::{EmbedArgs, ImageArgs},
     download::Downloads,
     exit::{Blame, Failure, Outcome, Success},
-    interrupt,
+    interrupt, metrics,
     sink::Target,
     source::Source,
+    urls,
 };
 
 pub(crate) fn run(args: &EmbedArgs) -> Outcome {
@@ -34,6 +35,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Outcome {
         return cluster::embed(args);
     }
     let target = target(args).usage()?;
+    let server = metrics::Server::start(args.messages.metrics_addr.filter(|_| !args.messages.explain)).usage()?;
     let session = session(args)?;
     let request = request(args);
     // Its configuration is enough to plan with, so a mistake elsewhere is found before a large download.
@@ -42,12 +44,12 @@ pub(crate) fn run(args: &EmbedArgs) -> Outcome {
     drop(downloads);
     let mut resolved = session.resolve(&request).usage()?;
     check_errors_column(args, resolved.descriptor.options().on_error).usage()?;
-    let source = Source::open(&args.inputs, &args.input).usage()?;
+    let source = Source::open(&args.inputs, &args.input, args.urls.allow_urls).usage()?;
     check_names(args, source.schema()).usage()?;
     let cache = cache(args, &session);
     let mut engine = engine(args, &resolved, cache)?;
     if args.messages.explain {
-        print(&explanation(&source, target.as_ref(), &resolved, &engine)).fatal()?;
+        print(&explanation(args, &source, target.as_ref(), &resolved, &engine)).fatal()?;
         return Ok(Success::Whole);
     }
     let Some(target) = target else {
@@ -68,7 +70,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Outcome {
     let schema = output_schema(source.schema(), vectors, args.failures.errors_column.as_deref());
     let on_error = resolved.descriptor.options().on_error;
     let opened = Output::open(args, &target, &engine, source.schema(), &schema, on_error)?;
-    Run::new(args, schema, on_error).go(&engine, source, opened)
+    Run::new(args, schema, on_error).go(&engine, source, opened, server)
 }
 
 /// The linked providers under the configuration, offline if the user said so.
@@ -91,6 +93,7 @@ fn engine(args: &EmbedArgs, resolved: &Resolved, cache: Option<&Path>) -> Result
         .decode(decode_options(&args.image))
         .cpu_threads(args.resources.threads.map(std::num::NonZeroUsize::get))
         .cache(cache.map(Path::to_owned))
+        .fetch(urls::fetch(&args.urls))
         .build()
         .usage()
 }
@@ -186,7 +189,7 @@ fn output_schema(carried: &Schema, vectors: Field, errors: Option<&str>) -> Sche
 /// One line, for those who named no model: what runs, and that there is better.
 fn tell_choice(args: &EmbedArgs, session: &Session, resolved: &Resolved) {
     let nobody_chose = resolved.provider_origin == Origin::Default && resolved.model_origin == Origin::Default;
-    if nobody_chose && !args.messages.quiet {
+    if nobody_chose && !args.messages.quiet && !logs::is_json() {
         let model = resolved.descriptor.model();
         let stronger = session.registry().get(resolved.descriptor.provider()).ok();
         let stronger = match stronger.and_then(|provider| provider.default_model()).filter(|name| *name != model) {

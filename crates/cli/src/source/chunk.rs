@@ -10,7 +10,7 @@ use arrow_cast::cast;
 use arrow_schema::{DataType, FieldRef};
 use arrow_select::{nullif::nullif, take::take};
 use imbed::{
-    core::{Error, ErrorKind, Result, arrow::StringsColumn},
+    core::{Error, ErrorKind, Result, address::is_web, arrow::StringsColumn},
     engine::{Chunk, Images},
 };
 
@@ -108,6 +108,9 @@ impl TablePart {
         let Some(folder) = &self.folder else { return Arc::clone(paths) };
         let resolved = paths.as_string::<i32>().iter().map(|path| {
             path.map(|path| {
+                if is_web(path) {
+                    return path.to_owned();
+                }
                 let beside = folder.join(path);
                 match beside.to_str() {
                     Some(beside) if !Path::new(path).exists() && Path::new(beside).exists() => beside.to_owned(),

@@ -6,6 +6,7 @@ mod fixture;
 mod hub;
 mod inputs;
 mod inspect;
+mod observing;
 mod outputs;
 #[cfg(unix)]
 mod resume;
@@ -13,8 +14,11 @@ mod reuse;
 #[cfg(feature = "sql")]
 #[path = "../../../datafusion/tests/support/s3.rs"]
 mod s3;
+mod secrets;
 #[path = "../../../hub/tests/support/server.rs"]
 mod server;
 mod similar;
 #[cfg(feature = "sql")]
 mod sql;
+mod urls;
+mod web;

@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::Read};
 
-use imbed_core::{Error, ErrorKind, Result, image::Limits};
+use imbed_core::{Error, ErrorKind, Result, address, image::Limits};
 
 /// Reads a file whole, but never more than the limit, whatever its length claims to be.
 pub fn read(path: &str, limits: &Limits) -> Result<Vec<u8>> {
@@ -21,8 +21,12 @@ pub fn read(path: &str, limits: &Limits) -> Result<Vec<u8>> {
 
 fn failed_open(path: &str, error: &std::io::Error) -> Error {
     let failed = Error::new(ErrorKind::Io, format!("cannot be opened: {error}"));
-    if path.starts_with("http://") || path.starts_with("https://") || path.contains("://") {
-        return failed.hint("URLs are not fetched; download the files, or put their bytes into the table");
+    if address::is_web(path) {
+        return failed.hint("addresses are not fetched unless that is allowed: `imbed embed --allow-urls`");
+    }
+    if path.contains("://") {
+        return failed
+            .hint("only http and https addresses can be fetched; `imbed sql` reads buckets by images('s3://…')");
     }
     failed
 }

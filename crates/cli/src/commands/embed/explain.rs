@@ -5,12 +5,20 @@ use std::fmt::Write;
 use imbed::{core::session::Resolved, engine::Engine};
 
 use crate::{
+    args::EmbedArgs,
     sink::Target,
     source::{Skipped, Source},
+    urls,
 };
 
 /// What would be done, and why.
-pub(super) fn explanation(source: &Source, target: Option<&Target>, resolved: &Resolved, engine: &Engine) -> String {
+pub(super) fn explanation(
+    args: &EmbedArgs,
+    source: &Source,
+    target: Option<&Target>,
+    resolved: &Resolved,
+    engine: &Engine,
+) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{name:<20}{value}");
@@ -26,6 +34,9 @@ pub(super) fn explanation(source: &Source, target: Option<&Target>, resolved: &R
     line("output", &target.map_or_else(|| "none named (-o FILE)".to_owned(), ToString::to_string));
     line("provider chosen", &resolved.provider_origin.to_string());
     line("model chosen", &resolved.model_origin.to_string());
+    if let Some(addresses) = urls::describe(&args.urls) {
+        line("addresses", &addresses);
+    }
     if let Some(cache) = engine.cache() {
         line("cache", &cache.display().to_string());
     }

@@ -17,10 +17,11 @@ use imbed::{
 
 use super::output::{Opened, Output};
 use crate::{
-    args::EmbedArgs,
+    args::{EmbedArgs, LogLevel},
     commands::print_json,
     exit::{Blame, Failure, Outcome, Success},
-    interrupt,
+    interrupt, logs,
+    metrics::{self, Server},
     progress::Progress,
     sink::parts::{Tally, walk},
     source::Source,
@@ -48,11 +49,11 @@ impl<'a> Run<'a> {
         Self { args, schema, on_error, examples: Vec::new(), write: Duration::ZERO }
     }
 
-    pub(super) fn go(mut self, engine: &Engine, source: Source, opened: Opened) -> Outcome {
+    pub(super) fn go(mut self, engine: &Engine, source: Source, opened: Opened, server: Server) -> Outcome {
         let start = Instant::now();
         let messages = &self.args.messages;
         let progress = Progress::new(source.total, !messages.quiet && !messages.json);
-        let skipped = source.skipped.clone();
+        let (skipped, total) = (source.skipped.clone(), source.total);
         let Opened { mut output, pool, notes } = opened;
         let resuming = !pool.is_empty();
         let mut chunks = walk(source, pool, notes, self.most_rows());
@@ -61,7 +62,7 @@ impl<'a> Run<'a> {
         let metrics = if resuming && first.is_none() {
             Ok(MetricsSnapshot::default())
         } else {
-            self.embed(engine, first.into_iter().chain(chunks), &mut output, &progress)
+            self.embed(engine, first.into_iter().chain(chunks), &mut output, &progress, (&server, total))
         };
         let metrics = match metrics.and_then(|metrics| output.take_rest().fatal().map(|()| metrics)) {
             Ok(metrics) if output.has_all() => metrics,
@@ -104,8 +105,10 @@ impl<'a> Run<'a> {
         chunks: impl Iterator<Item = Result<Chunk>> + Send + 'static,
         output: &mut Output,
         progress: &Progress,
+        (server, total): (&Server, Option<u64>),
     ) -> Result<MetricsSnapshot, Failure> {
         let mut stream = engine.embed_stream(chunks).fatal()?;
+        server.show(|| metrics::Run::new(stream.metrics_handle(), engine.plan(), total));
         let cancel = stream.cancel_handle();
         if output.keeps() {
             let (progress, quiet) = (progress.clone(), self.args.messages.quiet);
@@ -137,7 +140,7 @@ impl<'a> Run<'a> {
             if self.examples.len() < EXAMPLES {
                 self.examples.push(error.to_string());
             }
-            if self.on_error == OnError::Log {
+            if self.on_error == OnError::Log && !logs::writes(LogLevel::Warn) {
                 progress.line(&format!("{} {error}", style("warning:").for_stderr().yellow().bold()));
             }
         }
@@ -185,7 +188,10 @@ fn stop_soon(cancel: &CancelHandle, progress: &Progress, quiet: bool) {
 fn report(args: &EmbedArgs, summary: &Summary) -> Outcome {
     if args.messages.json {
         print_json(&summary.to_json()).fatal()?;
-    } else if !args.messages.quiet {
+    }
+    if logs::is_json() {
+        summary.log();
+    } else if !args.messages.json && !args.messages.quiet {
         eprintln!("{summary}");
     }
     Ok(if summary.failed() > 0 { Success::WithFailedRows } else { Success::Whole })

@@ -13,10 +13,14 @@ use tracing::{
     span::{Attributes, Id, Record},
 };
 
-use crate::progress::Progress;
+use crate::{args::LogLevel, logs, progress::Progress};
 
 /// Prints warnings from here on, above what `progress` shows.
 pub(in crate::commands) fn print(progress: Arc<Progress>) -> Result<()> {
+    if logs::writes(LogLevel::Error) {
+        // They are logged already.
+        return Ok(());
+    }
     tracing::subscriber::set_global_default(Warnings(progress))
         .map_err(|e| Error::new(ErrorKind::Internal, format!("warnings cannot be printed: {e}")).source(e))
 }
