@@ -24,7 +24,7 @@ use crate::{
     args::{EmbedArgs, ImageArgs},
     download::Downloads,
     exit::{Blame, Failure, Outcome, Success},
-    interrupt, metrics,
+    interrupt, logs, metrics,
     sink::Target,
     source::Source,
     urls,
