@@ -4,7 +4,7 @@
 
 mod compare;
 mod faults;
-mod pictures;
+pub(crate) mod pictures;
 mod round;
 
 use std::{
@@ -164,14 +164,15 @@ fn write(args: &Args, faults: &[Box<dyn Fault>], table: &str) -> Result<()> {
     let page = fs::read_to_string(&path).context(PAGE)?;
     let happens: String = faults.iter().map(|f| format!("- *{}*: {}\n", f.name(), f.happens())).collect();
     let text = format!("`{}`. {}.\n\n{table}\n{happens}", args.shown(), Machine::look());
-    fs::write(&path, between_markers(&page, &text)?)?;
+    fs::write(&path, between_markers(&page, "chaos", &text)?)?;
     println!("written: {PAGE}");
     Ok(())
 }
 
-fn between_markers(page: &str, text: &str) -> Result<String> {
-    let (from, to) = ("<!-- chaos -->", "<!-- /chaos -->");
-    let parts = page.split_once(from).and_then(|(before, rest)| Some((before, rest.split_once(to)?.1)));
+/// `page` with `text` between the markers of `name`.
+pub(crate) fn between_markers(page: &str, name: &str, text: &str) -> Result<String> {
+    let (from, to) = (format!("<!-- {name} -->"), format!("<!-- /{name} -->"));
+    let parts = page.split_once(&from).and_then(|(before, rest)| Some((before, rest.split_once(&to)?.1)));
     let (before, after) = parts.with_context(|| format!("{PAGE} has no {from} followed by {to}"))?;
     Ok(format!("{before}{from}\n\n{}\n\n{to}{after}", text.trim()))
 }
@@ -181,9 +182,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_has_a_place_for_the_table() {
+    fn the_page_has_a_place_for_each_table() {
         let page = fs::read_to_string(root().join(PAGE)).unwrap();
-        let new = between_markers(&page, "x").unwrap();
-        assert_eq!(between_markers(&new, "x").unwrap(), new);
+        for name in ["chaos", "soak"] {
+            let new = between_markers(&page, name, "x").unwrap();
+            assert_eq!(between_markers(&new, name, "x").unwrap(), new);
+        }
     }
 }

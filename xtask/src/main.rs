@@ -7,6 +7,7 @@ mod example;
 mod fixtures;
 mod instructions;
 mod setup;
+mod soak;
 mod step;
 mod test;
 mod test_providers;
@@ -37,6 +38,8 @@ enum Task {
     Bench(bench::Args),
     /// Kills, stops and starves runs at random moments, and counts the rows that are lost, doubled or swapped: none.
     Chaos(chaos::Args),
+    /// Embeds many small images in one process, in processes that are killed, and on a cluster that loses executors.
+    Soak(soak::Args),
     /// Counts the instructions of kernels on fixed inputs, against the numbers that are written down.
     Instructions(instructions::Args),
     /// Counts the uses of `unsafe`, against what is written down with its reason.
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Task::Fixtures(args) => fixtures::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Chaos(args) => chaos::run(&args),
+        Task::Soak(args) => soak::run(&args),
         Task::Instructions(args) => instructions::run(&args),
         Task::Unsafe(args) => unsafe_code::run(&args),
         Task::Setup(args) => setup::run_task(&args),
