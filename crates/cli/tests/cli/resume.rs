@@ -119,6 +119,11 @@ fn runs_that_are_killed_go_on_until_the_output_is_that_of_an_undisturbed_run() {
     assert_eq!((&manifest["complete"], &manifest["rows"]), (&true.into(), &90.into()));
     let listed: Vec<&str> = manifest["parts"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
     assert_eq!(listed, parts(&folder, "out"));
+    let text = stdout(&folder.imbed(&["inspect", "out", "--json"]).assert().code(0));
+    let table: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&table["rows"], &table["embedding"]["nulls"]), (&90.into(), &1.into()), "a folder is one table");
+    let near = ["similar", "out", "--to", "shots/03.png", "--top", "1", "--json"];
+    folder.imbed(&near).assert().code(0);
 }
 
 #[test]
@@ -276,9 +281,9 @@ fn a_disk_that_is_full_costs_nothing_that_is_done() {
     let folder = Folder::with_shots(40);
     let expected = undisturbed(&folder, &["shots"]);
     let size = fs::metadata(folder.path("undisturbed.parquet")).unwrap().len();
-    // As large as half of it: parts fit, the whole does not.
+    // Three quarters of it: parts fit, the whole does not.
     let script =
-        format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" embed shots -o out.parquet --part-rows 8", size / 2 / 512);
+        format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" embed shots -o out.parquet --part-rows 8", size * 3 / 4 / 512);
     let program = assert_cmd::cargo::cargo_bin("imbed");
     let full = Command::new("sh").args(["-c", &script]).arg(&program).current_dir(folder.path(".")).output().unwrap();
     let message = String::from_utf8(full.stderr).unwrap();

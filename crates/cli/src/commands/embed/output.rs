@@ -3,7 +3,7 @@
 use std::sync::mpsc::{self, Sender};
 
 use arrow_array::RecordBatch;
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::{Field, Schema, SchemaRef};
 use console::style;
 use imbed::{
     core::{Error, ErrorKind, Result, options::OnError},
@@ -62,8 +62,11 @@ impl Output {
             }
             Err(error) => return Err(error).fatal(),
         };
-        let columns: Vec<String> =
-            carried.fields().iter().map(|f| format!("{}: {}", f.name(), f.data_type())).collect();
+        let column = |field: &Field| {
+            let nullable = if field.is_nullable() { ", nullable" } else { "" };
+            format!("{}: {}{nullable}", field.name(), field.data_type())
+        };
+        let columns: Vec<String> = carried.fields().iter().map(|field| column(field)).collect();
         let identity = RunIdentity::new(json!({
             "inputs": args.inputs,
             "vectors": engine,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use imbed::core::{Error, ErrorKind, Result};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Everything but the inputs' rows that decides what a run writes.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,28 +48,47 @@ impl RunIdentity {
 
 /// Values that differ, a line each.
 fn differences(there: &Value, here: &Value) -> Vec<String> {
-    let collect = |value: &Value| {
-        let mut found = Map::new();
-        leaves("", value, &mut |path, leaf| _ = found.insert(path.to_owned(), leaf.clone()));
-        found
-    };
-    let (there, here) = (collect(there), collect(here));
-    let names = there.keys().chain(here.keys().filter(|name| !there.contains_key(*name)));
-    let differing = names.filter(|name| there.get(*name) != here.get(*name));
-    let shown = |value: Option<&Value>| match value {
-        None | Some(Value::Null) => "not set".to_owned(),
-        Some(Value::String(text)) => shortened(text),
-        Some(value) => shortened(&value.to_string()),
-    };
-    let lines =
-        differing.map(|name| format!("{name}: {} there, {} here", shown(there.get(name)), shown(here.get(name))));
-    let mut lines: Vec<String> = lines.collect();
+    let (there, here) = (listed(there), listed(here));
+    let find =
+        |list: &[(String, Value)], name: &str| list.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
+    let only_here = here.iter().filter(|(name, _)| find(&there, name).is_none());
+    let mut lines = Vec::new();
+    for (name, _) in there.iter().chain(only_here) {
+        let (before, now) = (find(&there, name), find(&here, name));
+        if before != now {
+            lines.push((rank(name.split('.').next().unwrap_or(name)).0, name, before, now));
+        }
+    }
+    // What users know comes first; where it stands in the two is as it was.
+    lines.sort_by_key(|(rank, ..)| *rank);
+    let lines = lines.into_iter();
+    let mut lines: Vec<String> =
+        lines.map(|(_, name, before, now)| format!("{name}: {} there, {} here", shown(before), shown(now))).collect();
     let more = lines.len().saturating_sub(MOST_LINES);
     if more > 1 {
         lines.truncate(MOST_LINES);
         lines.push(format!("and {more} more"));
     }
     lines
+}
+
+/// All values with their paths, but not what is only empty.
+fn listed(value: &Value) -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    leaves("", value, &mut |path, leaf| {
+        if !leaf.is_object() && !leaf.is_array() {
+            found.push((path.to_owned(), leaf.clone()));
+        }
+    });
+    found
+}
+
+fn shown(value: Option<Value>) -> String {
+    match value {
+        None | Some(Value::Null) => "not set".to_owned(),
+        Some(Value::String(text)) => shortened(&text),
+        Some(value) => shortened(&value.to_string()),
+    }
 }
 
 /// Differences that are listed: another model differs in much, and what the user has changed stands at the top.

@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::BufWriter, ops::Range, path::PathBuf, sync::Arc};
 
-use imbed::core::{Error, Result};
+use imbed::core::{Error, ErrorKind, Result};
 use parquet::{
     column::writer::ColumnCloseResult,
     file::{
@@ -43,6 +43,13 @@ pub(super) fn join(
             let schema = metadata.file_metadata().schema_descr().root_schema_ptr();
             writer = Some(SerializedFileWriter::new(file, schema, properties()).map_err(unwritable)?);
         }
+        let same = |writer: &SerializedFileWriter<_>| {
+            writer.schema_descr().root_schema() == metadata.file_metadata().schema_descr().root_schema()
+        };
+        if !writer.as_ref().is_some_and(same) {
+            let other = Error::new(ErrorKind::Internal, "the columns of a part are others than those before it");
+            return Err(other.context(piece.path.display()));
+        }
         let groups = piece.groups.clone().unwrap_or(0..metadata.num_row_groups());
         counts.push(groups.len());
         if let Some(writer) = &mut writer {
@@ -52,8 +59,7 @@ pub(super) fn join(
         }
     }
     let Some(mut writer) = writer else {
-        let nothing = Error::new(imbed::core::ErrorKind::Internal, "there is no part to make a file of");
-        return Err(nothing);
+        return Err(Error::new(ErrorKind::Internal, "there is no part to make a file of"));
     };
     described.push(footer(&counts));
     described.into_iter().for_each(|pair| writer.append_key_value_metadata(pair));
