@@ -50,7 +50,7 @@ impl Fetch for Fake {
             "twice" => watch.came(7).and_then(|()| watch.again(Duration::ZERO)).map(|()| png([9; 3])),
             number => {
                 let number: u8 = number.parse().unwrap();
-                thread::sleep(Duration::from_millis(u64::from(number * 7 % 13)));
+                thread::sleep(Duration::from_millis(u64::from(number) * 7 % 13));
                 Ok(png([number; 3]))
             }
         };

@@ -23,7 +23,7 @@ impl From<Error> for Failure {
 
 /// A failure for good.
 pub(crate) fn refused(why: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Request, why)
+    Error::new(ErrorKind::Request, why).hint("open the address in a browser to see where it leads")
 }
 
 /// Not all was there when the time was up.
@@ -84,18 +84,18 @@ pub(crate) fn of_body(error: std::io::Error) -> Error {
 
 /// The cause of `error` of this type, through everything that it is wrapped in.
 fn find<T: std::error::Error + 'static>(error: &ureq::Error) -> Option<&T> {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(match error {
-        ureq::Error::Other(inner) => inner.as_ref(),
-        ureq::Error::Io(inner) => inner,
-        other => other,
-    });
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<T>() {
             return Some(found);
         }
-        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => error.source(),
+        // Neither names what it wraps as its source.
+        next = match (error.downcast_ref::<ureq::Error>(), error.downcast_ref::<std::io::Error>()) {
+            (Some(ureq::Error::Other(inner)), _) => Some(inner.as_ref()),
+            (Some(ureq::Error::Io(inner)), _) => Some(inner),
+            (Some(ureq::Error::Rustls(inner)), _) => Some(inner),
+            (_, Some(inner)) => inner.get_ref().map(|inner| inner as _),
+            _ => error.source(),
         };
     }
     None

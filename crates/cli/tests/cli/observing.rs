@@ -30,7 +30,7 @@ fn json_logs_are_all_of_stderr() {
     let failed: Vec<&Value> = events.iter().filter(|e| e["level"] == "WARN").collect();
     assert_eq!(failed.len(), 1, "{events:?}");
     assert_eq!(failed[0]["fields"]["row"], 1);
-    assert_eq!(failed[0]["fields"]["error.type"], "unsupported", "{failed:?}");
+    assert_eq!(failed[0]["fields"]["error.type"], "decode", "{failed:?}");
     assert_eq!(failed[0]["spans"][0]["gen_ai.request.model"], "imbed/tiny", "{failed:?}");
     let end = events.iter().find(|e| e["fields"]["message"] == "the run has ended").unwrap();
     assert_eq!((&end["fields"]["rows"], &end["fields"]["failed"]), (&2.into(), &1.into()));
