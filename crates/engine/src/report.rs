@@ -50,7 +50,7 @@ impl Report {
         match self.on_error {
             OnError::Raise => return self.fatal(error.into_error()),
             OnError::Log => tracing::warn!(row = error.absolute_row, "error.type" = kind.as_str(), "{error}"),
-            OnError::Ignore => tracing::debug!(row = error.absolute_row, "error.type" = kind.as_str(), "{error}"),
+            OnError::Ignore => {}
         }
         self.events.send(Event::Failed { chunk: slot.source.chunk, error }).is_ok()
     }

@@ -25,7 +25,7 @@ fn pixels(n: u64) -> Vec<u8> {
     for y in 0..SIDE {
         for x in 0..SIDE {
             let inside = (left..right).contains(&x) && (top..bottom).contains(&y);
-            let gradient = slope.map(|slope| (x + 2 * y) as u8 * (slope / 2));
+            let gradient = slope.map(|slope| ((x + 2 * y) as u8).wrapping_mul(slope / 2));
             pixels.extend(if inside { colour } else { gradient });
         }
     }

@@ -215,12 +215,14 @@ struct Response {
 /// Deletes the objects that a list of keys names.
 fn delete(bucket: &mut Bucket, list: &[u8]) -> Response {
     let list = String::from_utf8_lossy(list);
+    let mut deleted = String::new();
     if let Bucket::Objects(objects) = bucket {
         for key in list.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next()) {
             objects.remove(key);
+            deleted += &format!("<Deleted><Key>{key}</Key></Deleted>");
         }
     }
-    Response { status: "200 OK", headers: vec![], body: "<DeleteResult></DeleteResult>".into() }
+    Response { status: "200 OK", headers: vec![], body: format!("<DeleteResult>{deleted}</DeleteResult>").into() }
 }
 
 impl State {

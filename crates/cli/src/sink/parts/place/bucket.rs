@@ -131,7 +131,8 @@ impl Place for Bucket {
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let put = self.store.put(&self.path(name), bytes.to_vec().into());
+        let path = self.path(name);
+        let put = self.store.put(&path, bytes.to_vec().into());
         self.runtime.block_on(put).map(drop).map_err(|e| self.failed(name, &e))
     }
 }
