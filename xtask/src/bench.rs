@@ -9,7 +9,7 @@ pub(crate) mod machine;
 mod numbers;
 mod peers;
 mod photos;
-mod process;
+pub(crate) mod process;
 mod programs;
 mod report;
 mod retrieval;

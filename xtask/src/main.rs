@@ -5,6 +5,7 @@ mod chaos;
 mod clean_room;
 mod example;
 mod fixtures;
+mod fuzz;
 mod instructions;
 mod setup;
 mod soak;
@@ -44,6 +45,8 @@ enum Task {
     Instructions(instructions::Args),
     /// Counts the uses of `unsafe`, against what is written down with its reason.
     Unsafe(unsafe_code::Args),
+    /// Fuzzes what reads bytes of strangers, or sends damaged images through the program.
+    Fuzz(fuzz::Args),
     /// Fetches the native libraries that the tests open into the target folder; `test` does it by itself.
     Setup(setup::Args),
 }
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Task::Soak(args) => soak::run(&args),
         Task::Instructions(args) => instructions::run(&args),
         Task::Unsafe(args) => unsafe_code::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Setup(args) => setup::run_task(&args),
     };
     match result {

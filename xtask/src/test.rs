@@ -5,7 +5,7 @@ use std::{process::Command, time::Instant};
 use anyhow::{Result, bail};
 
 use crate::{
-    chaos, clean_room, example, instructions,
+    chaos, clean_room, example, fuzz, instructions,
     setup::{self, Libtorch},
     step::{self, cargo},
     test_providers, tools, unsafe_code,
@@ -52,6 +52,11 @@ const CHECKS: &[Check] = &[
         run: || test_providers::run(&test_providers::Args::ALL),
     },
     Check { name: "example", guards: "a third party's provider, in a workspace of its own", run: example::run_checks },
+    Check {
+        name: "fuzz",
+        guards: "hostile input: the seeds of every fuzz target, and damaged copies of them",
+        run: fuzz::check,
+    },
     Check {
         name: "doc-tests",
         guards: "the examples in the docs",

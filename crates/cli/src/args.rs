@@ -6,7 +6,7 @@ mod models;
 mod sql;
 mod urls;
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -308,9 +308,13 @@ pub(crate) struct ImageArgs {
     #[arg(long, value_name = "BYTES", value_parser = size)]
     pub(crate) max_bytes: Option<u64>,
 
-    /// Refuse images that take more memory than this to decode; k, M and G may be used [default: 2G]
+    /// Refuse images that take more memory than this to decode and turn into RGB; k, M and G may be used [default: 384M]
     #[arg(long, value_name = "BYTES", value_parser = size)]
     pub(crate) max_alloc: Option<u64>,
+
+    /// Give up images that take longer than this to decode, in seconds [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) max_seconds: Option<Duration>,
 
     /// Take images whose file ends early, with the missing part grey
     #[arg(long)]
@@ -455,6 +459,13 @@ fn size(text: &str) -> Result<u64, String> {
     digits.parse::<u64>().ok().and_then(|n| n.checked_mul(1 << shift)).ok_or_else(wrong)
 }
 
+/// A time in seconds, such as 30 or 0.5.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("'{text}' is not a time: write seconds, such as 30 or 0.5");
+    let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0).ok_or_else(wrong)?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -473,6 +484,15 @@ mod tests {
         assert_eq!(size("512MiB"), Ok(512 << 20));
         for wrong in ["", "M", "1.5M", "-1", "3X", "99999999999G"] {
             assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn times_are_seconds() {
+        assert_eq!(seconds("30"), Ok(Duration::from_secs(30)));
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for wrong in ["", "0", "-1", "NaN", "1m", "1e300"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -7,8 +7,10 @@
 //! Which files of a model a provider reads is its [`FileChoice`], made over whatever has [`Files`].
 
 mod files;
+mod text;
 
 pub use files::{FileChoice, Files, Wanted};
+pub use text::read_text;
 
 /// How much of a model is to be here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -52,6 +52,33 @@ impl Samples {
         }
     }
 
+    /// So many zeros of a type.
+    pub(crate) fn zeros(sample_type: SampleType, length: usize) -> Self {
+        match sample_type {
+            SampleType::U8 => Self::U8(vec![0; length]),
+            SampleType::U16 => Self::U16(vec![0; length]),
+            SampleType::F32 => Self::F32(vec![0.0; length]),
+        }
+    }
+
+    /// The bytes that the samples are made of, in this machine's order: for decoders that write bytes, whatever they mean.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::U8(s) => s,
+            Self::U16(s) => bytemuck::cast_slice_mut(s),
+            Self::F32(s) => bytemuck::cast_slice_mut(s),
+        }
+    }
+
+    /// Forgets all samples but the first `length`.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        match self {
+            Self::U8(s) => s.truncate(length),
+            Self::U16(s) => s.truncate(length),
+            Self::F32(s) => s.truncate(length),
+        }
+    }
+
     /// Whether there is no sample.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -175,6 +175,8 @@ impl Preparer {
             Found::Bytes(bytes) => metrics.time(Stage::Decode, || self.decoded(&bytes, &self.decode, true))?,
         };
         let size = preprocess.output_size_for(image.full);
+        // A thin picture may grow without end where a recipe keeps the proportion.
+        self.decode.limits.check_memory(size.bytes()).map_err(|e| e.context("the picture as the model takes it"))?;
         let mut data = vec![0; size.bytes() as usize];
         metrics.time(Stage::Preprocess, || preprocess.run_reduced(&image, self.alpha, &mut data))?;
         image.image.recycle();

@@ -26,6 +26,9 @@
 mod cache;
 mod digest;
 mod download;
+#[cfg(feature = "__fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod hub;
 mod inventory;

@@ -80,11 +80,15 @@ impl Listing {
         if !answer.status().is_success() {
             return Err(refused(client, name, &answer, None));
         }
-        let info: ModelInfo = json(client, answer)?;
+        Self::from_info(client.host(), name, json(client, answer)?)
+    }
+
+    /// What an answer says; `host` gave it.
+    fn from_info(host: &str, name: &ModelName, info: ModelInfo) -> Result<Self> {
         let commit = info
             .sha
             .filter(|sha| is_commit(sha))
-            .ok_or_else(|| request(client.host(), format!("the answer about {name} names no commit")))?;
+            .ok_or_else(|| request(host, format!("the answer about {name} names no commit")))?;
         let files = info.siblings.into_iter().filter(|file| is_plain(&file.rfilename)).map(|file| {
             // Of a large file, `blobId` names the pointer that git has, and `lfs` the content.
             let digest = match &file.lfs {
@@ -98,6 +102,13 @@ impl Listing {
             }
         });
         Ok(Self { commit, files: files.collect() })
+    }
+
+    /// What an answer of these bytes says.
+    #[cfg(feature = "__fuzzing")]
+    pub(crate) fn of_bytes(name: &ModelName, body: &[u8]) -> Result<Self> {
+        let info = serde_json::from_slice(body).map_err(|e| request("a hub", e))?;
+        Self::from_info("a hub", name, info)
     }
 
     /// Size and checksum of the file `name`, which a hub that does not list them is asked for.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use imbed_core::{
     Error, ErrorKind, FetchScope, Result,
-    fetch::{FileChoice, Files, Wanted},
+    fetch::{FileChoice, Files, Wanted, read_text},
 };
 use serde_json::Value;
 
@@ -66,7 +66,7 @@ fn weights(files: &dyn Files) -> Result<Option<Vec<String>>> {
         if is_open_clip { (&OPEN_CLIP_WEIGHTS, &WEIGHTS) } else { (&WEIGHTS, &OPEN_CLIP_WEIGHTS) };
     let Some(first) = first.iter().chain(second).find(|name| files.has(name)) else { return Ok(None) };
     let Some(stem) = first.strip_suffix(".index.json") else { return Ok(Some(vec![(*first).to_owned()])) };
-    let mut needed = match files.path(first).and_then(|path| std::fs::read_to_string(path).ok()) {
+    let mut needed = match files.path(first).and_then(|path| read_text(&path).ok()) {
         Some(index) => shards(first, &index)?,
         None => files.names().into_iter().filter(|name| is_shard(name, stem)).collect(),
     };

@@ -147,7 +147,8 @@ impl Graph {
         Self::read(file, length).map_err(|e| e.context(path.display()))
     }
 
-    fn read(file: impl Read + Seek, length: u64) -> Result<Self> {
+    /// Reads the description of the model in `file`.
+    pub(crate) fn read(file: impl Read + Seek, length: u64) -> Result<Self> {
         let mut wire = Wire::new(file);
         let mut found = None;
         while let Some(field) = wire.field(length)? {

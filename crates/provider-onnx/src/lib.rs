@@ -29,6 +29,9 @@ mod descriptor;
 mod embedder;
 mod execution;
 mod files;
+#[cfg(feature = "__fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod graph;
 mod input;
 mod located;

@@ -2,11 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
     path::{Path, PathBuf},
 };
 
-use imbed_core::{Error, ErrorKind, Result};
+use imbed_core::{Error, ErrorKind, Result, fetch::read_text};
 use serde_json::Value;
 
 use crate::files::checked;
@@ -44,7 +43,7 @@ impl Located {
     fn json(&self, name: &str) -> Result<Option<Value>> {
         let folders = self.path.ancestors().skip(1).take(2);
         let Some(path) = folders.map(|folder| folder.join(name)).find(|path| path.is_file()) else { return Ok(None) };
-        let text = fs::read_to_string(&path).map_err(|e| Error::io(path.display(), e))?;
+        let text = read_text(&path)?;
         let json = serde_json::from_str(&text)
             .map_err(|e| Error::new(ErrorKind::Model, format!("{}: not valid JSON: {e}", path.display())).source(e))?;
         Ok(Some(json))
@@ -68,6 +67,8 @@ impl Located {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn located() -> (tempfile::TempDir, Located) {

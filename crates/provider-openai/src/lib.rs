@@ -35,6 +35,9 @@ mod embedder;
 mod failure;
 mod fit;
 mod flow;
+#[cfg(feature = "__fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod key;
 mod limits;
 mod models;

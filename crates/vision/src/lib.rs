@@ -31,6 +31,9 @@ mod array;
 mod batch;
 mod description;
 mod families;
+#[cfg(feature = "__fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod interpolate;
 pub mod model;
 mod open_clip;

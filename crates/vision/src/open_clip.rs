@@ -7,5 +7,7 @@
 mod config;
 mod names;
 
+#[cfg(feature = "__fuzzing")]
+pub(crate) use config::translate as translated;
 pub(crate) use config::{CONFIG, Translated, describes, read};
 pub(crate) use names::{STEM, original, translate};

@@ -7,7 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use imbed_core::{Error, ErrorKind, FetchProgress, FetchScope, Result, fetch::FileChoice};
+use imbed_core::{
+    Error, ErrorKind, FetchProgress, FetchScope, Result,
+    fetch::{FileChoice, read_text},
+};
 use imbed_hub::{Hub, ModelName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -149,7 +152,7 @@ impl Source {
                     return Err(missing(&folder, name));
                 }
                 let place = path.display().to_string();
-                (std::fs::read_to_string(&path).map_err(|e| Error::io(&place, e))?, place)
+                (read_text(&path)?, place)
             }
         };
         serde_json::from_str(&text)

@@ -20,7 +20,7 @@ use memmap2::Mmap;
 use safetensors::SafeTensors;
 
 use crate::{Array, array::Numbers, open_clip};
-use files::Format;
+pub(crate) use files::Format;
 pub(crate) use view::View;
 
 /// An open checkpoint, which remembers the tensors that were taken from it.
@@ -196,6 +196,18 @@ fn table(bytes: &[u8], format: Format) -> Result<Vec<(String, View)>> {
                 View::contiguous(info.dtype, info.shape.clone(), header + 8 + info.data_offsets.0)
             };
             Ok(metadata.tensors().into_iter().map(|(name, info)| (name, view(info))).collect())
+        }
+    }
+}
+
+/// Reads every tensor of a file, as far as it can be read.
+#[cfg(feature = "__fuzzing")]
+pub(crate) fn read_all(bytes: &[u8], format: Format) {
+    for (name, view) in table(bytes, format).unwrap_or_default() {
+        let most = view.values(bytes).map_or(0, |values| values.len());
+        assert!(most <= bytes.len(), "'{name}' has more numbers than the file has bytes");
+        for (_, part) in open_clip::translate(&name, view) {
+            let _ = part.values(bytes);
         }
     }
 }

@@ -27,6 +27,11 @@ pub(crate) struct Measured {
 /// Runs `command` to its end, in an empty folder: an imbed.toml of the caller's would be obeyed. What it says is shown
 /// only if it fails.
 pub(crate) fn run(command: &mut Command) -> Result<Measured> {
+    run_with_code(command, 0)
+}
+
+/// The same for a command that ends with another exit code, or with none.
+pub(crate) fn run_with_code(command: &mut Command, code: i32) -> Result<Measured> {
     let shown = step::show(command);
     let folder = tempfile::tempdir()?;
     let [out, errors] = ["out", "errors"].map(|name| folder.path().join(name));
@@ -44,7 +49,7 @@ pub(crate) fn run(command: &mut Command) -> Result<Measured> {
         (status, seconds, watcher.join().ok().flatten())
     });
     let status = status?;
-    if !status.success() {
+    if !matches!(status.code(), Some(given) if given == code || given == 0) {
         bail!("{shown} failed ({status}):\n{}", tail(&errors, 12));
     }
     let text = fs::read_to_string(&out).unwrap_or_default();

@@ -151,6 +151,7 @@ fn decode_options(args: &ImageArgs) -> DecodeOptions {
     limits.max_side = args.max_side.unwrap_or(limits.max_side);
     limits.max_bytes = args.max_bytes.unwrap_or(limits.max_bytes);
     limits.max_alloc = args.max_alloc.unwrap_or(limits.max_alloc);
+    limits.max_time = args.max_seconds.unwrap_or(limits.max_time);
     options
 }
 

@@ -3,6 +3,7 @@
 mod errors_and_exit_codes;
 mod explain;
 mod fixture;
+mod hostile;
 mod hub;
 mod inputs;
 mod inspect;

@@ -17,6 +17,7 @@ impl Image {
             return self.clone();
         }
         let samples = match mode.sample_type() {
+            SampleType::U8 if mode == Mode::Rgb => Samples::U8(self.to_rgb8(alpha).into_owned()),
             SampleType::U8 => Samples::U8(recode(&as_bytes(&self.samples), self.mode, mode, alpha)),
             SampleType::U16 => Samples::U16(recode(&as_words(&self.samples), self.mode, mode, alpha)),
             SampleType::F32 => Samples::F32(recode(&as_floats(&self.samples), self.mode, mode, alpha)),
@@ -27,18 +28,39 @@ impl Image {
     /// The image as RGB bytes, `[height, width, 3]`; borrowed where it is RGB already.
     pub fn to_rgb8(&self, alpha: Alpha) -> Cow<'_, [u8]> {
         match &self.samples {
-            Samples::U8(samples) if self.mode == Mode::Rgb => Cow::Borrowed(samples),
-            samples => Cow::Owned(recode(&as_bytes(samples), self.mode, Mode::Rgb, alpha)),
+            Samples::U8(s) if self.mode == Mode::Rgb => Cow::Borrowed(s),
+            Samples::U8(s) => Cow::Owned(recode(s, self.mode, Mode::Rgb, alpha)),
+            Samples::U16(s) => Cow::Owned(rgb(s, word_to_byte, self.mode, alpha)),
+            Samples::F32(s) => Cow::Owned(rgb(s, float_to_byte, self.mode, alpha)),
         }
     }
+}
+
+/// RGB of samples that become bytes first, a few at a time: all of them would take memory that nobody counts on.
+fn rgb<T: Copy>(samples: &[T], byte: impl Fn(T) -> u8, from: Mode, alpha: Alpha) -> Vec<u8> {
+    const PIXELS: usize = 1 << 14;
+    let mut out = Vec::with_capacity(samples.len() / from.channels() * 3);
+    for piece in samples.chunks(PIXELS * from.channels()) {
+        let bytes: Vec<u8> = piece.iter().map(|sample| byte(*sample)).collect();
+        out.extend(recode(&bytes, from, Mode::Rgb, alpha));
+    }
+    out
+}
+
+/// Rounded to the nearest: 257 words to a byte.
+fn word_to_byte(word: u16) -> u8 {
+    ((u32::from(word) * 255 + 32767) / 65535) as u8
+}
+
+fn float_to_byte(float: f32) -> u8 {
+    (float.clamp(0.0, 1.0) * 255.0).round() as u8
 }
 
 fn as_bytes(samples: &Samples) -> Cow<'_, [u8]> {
     match samples {
         Samples::U8(s) => Cow::Borrowed(s),
-        // Rounded to the nearest: 257 words to a byte.
-        Samples::U16(s) => s.iter().map(|v| ((u32::from(*v) * 255 + 32767) / 65535) as u8).collect(),
-        Samples::F32(s) => s.iter().map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8).collect(),
+        Samples::U16(s) => s.iter().map(|v| word_to_byte(*v)).collect(),
+        Samples::F32(s) => s.iter().map(|v| float_to_byte(*v)).collect(),
     }
 }
 

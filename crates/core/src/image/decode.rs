@@ -5,7 +5,7 @@
 //!
 //! [`jpeg`] is our own decoder. [`png`], [`gif`], [`webp`], [`tiff`] and [`ico`] drive the usual crates, but choose frames, lay
 //! them over each other and turn samples into colours as PIL does. [`bmp`] undoes run lengths itself, and [`plain`] is all
-//! other formats.
+//! other formats. [`task`] is what all of them share: options, and how much memory and time are left.
 
 mod bmp;
 mod canvas;
@@ -18,14 +18,17 @@ mod jpeg;
 mod metadata;
 mod plain;
 mod png;
+mod task;
 mod tiff;
+mod timed;
 mod webp;
 
 use std::panic::AssertUnwindSafe;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Format, Image, Limits, Orientation, format::describe, sniff};
+use self::task::Task;
+use super::{Format, Image, Limits, Orientation, format::describe, recycled, sniff};
 use crate::{Error, ErrorKind, Result, options::Icc, preprocess::Size};
 
 /// How to decode.
@@ -90,19 +93,41 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Image> {
     }
     options.limits.check_encoded(bytes.len() as u64)?;
     let Some(format) = sniff(bytes) else { return Err(not_an_image(bytes)) };
+    let task = Task::new(options);
+    if format != Format::Jpeg {
+        // Only JPEGs take it, and it would count to nobody's limit.
+        recycled::forget();
+    }
     // Decoders are many and their inputs hostile: a bug in one of them is the file's error, not the program's end.
-    std::panic::catch_unwind(AssertUnwindSafe(|| {
-        let decoded = decode_format(bytes, format, options)?;
-        if decoded.image.samples().is_empty() {
-            return Err(failure::damaged(format, bytes, "its width or height is 0"));
-        }
-        let image = match &decoded.profile {
-            Some(profile) if options.icc == Icc::Srgb => icc::to_srgb(decoded.image, profile),
-            _ => decoded.image,
-        };
-        if options.exif_orientation { image.oriented(decoded.orientation) } else { Ok(image) }
-    }))
-    .unwrap_or_else(|_| Err(failure::damaged(format, bytes, "the decoder panicked on it")))
+    let result = std::panic::catch_unwind(AssertUnwindSafe(|| decode_for(bytes, format, &task)))
+        .unwrap_or_else(|_| Err(failure::damaged(format, bytes, "the decoder panicked on it")));
+    // Whatever came of it: decoders wrap the error that stopped them in errors of their own, or take it for the file's end.
+    task.check_time(format)?;
+    result
+}
+
+fn decode_for(bytes: &[u8], format: Format, task: &Task) -> Result<Image> {
+    let Decoded { mut image, orientation, profile } = decode_format(bytes, format, task)?;
+    if image.samples().is_empty() {
+        return Err(failure::damaged(format, bytes, "its width or height is 0"));
+    }
+    let pixels = u64::from(image.width()) * u64::from(image.height());
+    let own = image.mode().bytes_per_pixel() as u64;
+    if let Some(profile) = profile
+        && task.icc == Icc::Srgb
+    {
+        // Colour where there was grey.
+        let most = own + own.max(3 * image.mode().sample_type().bytes() as u64);
+        task.check_memory(pixels.saturating_mul(most)).map_err(|e| e.context("its colours in sRGB"))?;
+        image = icc::to_srgb(image, &profile);
+    }
+    if !task.exif_orientation {
+        return Ok(image);
+    }
+    if orientation.swaps_sides() {
+        task.check_memory(pixels.saturating_mul(2 * own)).map_err(|e| e.context("the picture turned upright"))?;
+    }
+    image.oriented(orientation)
 }
 
 /// The size that [`decode`] gives a JPEG if [`DecodeOptions::at_least`] asks for nothing less, read from its header alone.
@@ -120,17 +145,17 @@ struct Decoded {
     profile: Option<Vec<u8>>,
 }
 
-fn decode_format(bytes: &[u8], format: Format, options: &DecodeOptions) -> Result<Decoded> {
+fn decode_format(bytes: &[u8], format: Format, task: &Task) -> Result<Decoded> {
     match format {
-        Format::Png => png::decode(bytes, options),
-        Format::Gif => gif::decode(bytes, options),
-        Format::WebP => webp::decode(bytes, options),
-        Format::Tiff => tiff::decode(bytes, options),
-        _ if options.frame > 0 => Err(frames::missing(format, options.frame, 1)),
-        Format::Jpeg => jpeg::decode(bytes, options),
-        Format::Bmp => bmp::decode(bytes, options),
-        Format::Ico => ico::decode(bytes, options),
-        _ => plain::decode(bytes, format, options),
+        Format::Png => png::decode(bytes, task),
+        Format::Gif => gif::decode(bytes, task),
+        Format::WebP => webp::decode(bytes, task),
+        Format::Tiff => tiff::decode(bytes, task),
+        _ if task.frame > 0 => Err(frames::missing(format, task.frame, 1)),
+        Format::Jpeg => jpeg::decode(bytes, task),
+        Format::Bmp => bmp::decode(bytes, task),
+        Format::Ico => ico::decode(bytes, task),
+        _ => plain::decode(bytes, format, task),
     }
 }
 

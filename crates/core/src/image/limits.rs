@@ -1,4 +1,6 @@
-//! What a file may ask for before its pixels are allocated.
+//! What a file may ask for before its pixels are allocated, and how long it may take.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,19 +17,36 @@ pub struct Limits {
     pub max_side: u32,
     /// The encoded file in bytes. Default 512 MiB.
     pub max_bytes: u64,
-    /// Decoded samples, and what a decoder says it needs beside them, in bytes each. Default 2 GiB.
+    /// All memory that an image takes at a time, in bytes: its samples, what decoders work in, the same picture turned upright or
+    /// converted, and the RGB that it becomes. Not the encoded file. Default 384 MiB, so that a thread that prepares images for a
+    /// model stays below 512 MiB with any file of up to 64 MiB.
     pub max_alloc: u64,
+    /// How long decoding may take. Default 30 seconds; a photo takes a fraction of one. Time is looked at between rows, scans, frames
+    /// and pieces of the file, so that an image may take a little longer before it is given up.
+    pub max_time: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_pixels: 178_956_970, max_side: 65_535, max_bytes: 512 << 20, max_alloc: 2 << 30 }
+        Self {
+            max_pixels: 178_956_970,
+            max_side: 65_535,
+            max_bytes: 512 << 20,
+            max_alloc: 384 << 20,
+            max_time: Duration::from_secs(30),
+        }
     }
 }
 
 impl Limits {
     /// No bound at all: for images of one's own making.
-    pub const NONE: Self = Self { max_pixels: u64::MAX, max_side: u32::MAX, max_bytes: u64::MAX, max_alloc: u64::MAX };
+    pub const NONE: Self = Self {
+        max_pixels: u64::MAX,
+        max_side: u32::MAX,
+        max_bytes: u64::MAX,
+        max_alloc: u64::MAX,
+        max_time: Duration::MAX,
+    };
 
     /// Refuses an encoded file of `bytes` bytes if that is too many.
     pub fn check_encoded(&self, bytes: u64) -> Result<()> {
@@ -43,9 +62,9 @@ impl Limits {
         within("bytes once decoded", pixels.saturating_mul(bytes_per_pixel), self.max_alloc, "max-alloc").map_err(size)
     }
 
-    /// Refuses an image that takes `bytes` bytes beside its pixels to decode.
-    pub(crate) fn check_working_memory(&self, bytes: u64) -> Result<()> {
-        within("bytes beside the pixels", bytes, self.max_alloc, "max-alloc")
+    /// Refuses an image that takes `bytes` bytes of memory at a time.
+    pub fn check_memory(&self, bytes: u64) -> Result<()> {
+        within("bytes of memory for the image", bytes, self.max_alloc, "max-alloc")
     }
 }
 
@@ -63,12 +82,13 @@ mod tests {
 
     #[test]
     fn each_limit_names_itself_the_value_and_the_option() {
-        let limits = Limits { max_pixels: 100, max_side: 20, max_bytes: 10, max_alloc: 300 };
+        let limits = Limits { max_pixels: 100, max_side: 20, max_bytes: 10, max_alloc: 300, ..Limits::NONE };
         for (result, value, option) in [
             (limits.check_encoded(11), "11", "--max-bytes"),
             (limits.check_size(21, 1, 1), "21", "--max-side"),
             (limits.check_size(11, 10, 1), "110", "--max-pixels"),
             (limits.check_size(10, 10, 4), "400", "--max-alloc"),
+            (limits.check_memory(301), "301", "--max-alloc"),
         ] {
             let error = result.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Limit);

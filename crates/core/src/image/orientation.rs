@@ -63,39 +63,66 @@ impl Orientation {
         self as u16 >= 5
     }
 
-    /// Where the pixel of the upright image at `(x, y)` lies in the stored image of `width` x `height`.
+    /// Where the pixel of the upright image at `(x, y)` lies in the stored image of `width` x `height`, if rows become columns.
     const fn source(self, x: usize, y: usize, width: usize, height: usize) -> (usize, usize) {
         match self {
-            Self::Upright => (x, y),
-            Self::FlipHorizontal => (width - 1 - x, y),
-            Self::Rotate180 => (width - 1 - x, height - 1 - y),
-            Self::FlipVertical => (x, height - 1 - y),
-            Self::Transpose => (y, x),
             Self::Rotate90 => (y, height - 1 - x),
             Self::Transverse => (width - 1 - y, height - 1 - x),
             Self::Rotate270 => (width - 1 - y, x),
+            _ => (y, x),
         }
     }
 }
 
 impl Image {
-    /// The image turned upright. No sample changes its value.
-    pub fn oriented(self, orientation: Orientation) -> Result<Self> {
+    /// The image turned upright, in its own memory where rows stay rows. No sample changes its value.
+    pub fn oriented(mut self, orientation: Orientation) -> Result<Self> {
         if orientation == Orientation::Upright || self.samples.is_empty() {
             return Ok(self);
         }
-        let (width, height) =
-            if orientation.swaps_sides() { (self.height, self.width) } else { (self.width, self.height) };
         let (channels, stored) = (self.mode.channels(), (self.width as usize, self.height as usize));
+        if !orientation.swaps_sides() {
+            match &mut self.samples {
+                Samples::U8(s) => mirror(s, stored.0, channels, orientation),
+                Samples::U16(s) => mirror(s, stored.0, channels, orientation),
+                Samples::F32(s) => mirror(s, stored.0, channels, orientation),
+            }
+            return Ok(self);
+        }
         let samples = match &self.samples {
             Samples::U8(s) => Samples::U8(turn(s, stored, channels, orientation)),
             Samples::U16(s) => Samples::U16(turn(s, stored, channels, orientation)),
             Samples::F32(s) => Samples::F32(turn(s, stored, channels, orientation)),
         };
-        Self::new(self.mode, width, height, samples)
+        Self::new(self.mode, self.height, self.width, samples)
     }
 }
 
+/// Turns rows over, or their order, or both.
+fn mirror<T>(samples: &mut [T], width: usize, channels: usize, orientation: Orientation) {
+    match channels {
+        1 => mirror_pixels::<T, 1>(samples, width, orientation),
+        2 => mirror_pixels::<T, 2>(samples, width, orientation),
+        3 => mirror_pixels::<T, 3>(samples, width, orientation),
+        _ => mirror_pixels::<T, 4>(samples, width, orientation),
+    }
+}
+
+fn mirror_pixels<T, const C: usize>(samples: &mut [T], width: usize, orientation: Orientation) {
+    let (pixels, _) = samples.as_chunks_mut::<C>();
+    match orientation {
+        Orientation::FlipHorizontal => pixels.chunks_exact_mut(width).for_each(<[[T; C]]>::reverse),
+        Orientation::FlipVertical => {
+            let mut rows = pixels.chunks_exact_mut(width);
+            while let (Some(upper), Some(lower)) = (rows.next(), rows.next_back()) {
+                upper.swap_with_slice(lower);
+            }
+        }
+        _ => pixels.reverse(),
+    }
+}
+
+/// Makes columns of rows.
 fn turn<T: Copy>(samples: &[T], stored: (usize, usize), channels: usize, orientation: Orientation) -> Vec<T> {
     match channels {
         1 => turn_pixels::<T, 1>(samples, stored, orientation),
@@ -108,7 +135,7 @@ fn turn<T: Copy>(samples: &[T], stored: (usize, usize), channels: usize, orienta
 fn turn_pixels<T: Copy, const C: usize>(samples: &[T], stored: (usize, usize), orientation: Orientation) -> Vec<T> {
     let (pixels, _) = samples.as_chunks::<C>();
     let (width, height) = stored;
-    let (out_width, out_height) = if orientation.swaps_sides() { (height, width) } else { (width, height) };
+    let (out_width, out_height) = (height, width);
     let mut out = Vec::with_capacity(samples.len());
     for y in 0..out_height {
         // Along one row of the output, the source moves by a constant step.

@@ -18,10 +18,16 @@ thread_local! {
 pub(super) fn bytes(length: usize) -> Vec<u8> {
     let mut bytes = LAST.take();
     if bytes.capacity() < length {
+        drop(bytes);
         return vec![0; length];
     }
     bytes.resize(length, 0);
     bytes
+}
+
+/// Gives back what this thread keeps.
+pub(super) fn forget() {
+    drop(LAST.take());
 }
 
 impl Image {
@@ -58,7 +64,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_huge_is_given_back() {
+    fn what_is_forgotten_and_what_is_huge_is_given_back() {
+        image(vec![7; 1000]).recycle();
+        forget();
+        assert_eq!(LAST.take().capacity(), 0);
         let mut samples = Vec::with_capacity(MOST_BYTES + 1);
         samples.push(7);
         image(samples).recycle();

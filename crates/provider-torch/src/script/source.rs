@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use imbed_core::{Error, ErrorKind, Result};
+use imbed_core::{Error, ErrorKind, Result, fetch::read_text};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -81,7 +81,7 @@ impl ScriptFile {
     pub(crate) fn config(&self, name: &str) -> Result<Option<Value>> {
         let folders = self.0.ancestors().skip(1).take(2);
         let Some(path) = folders.map(|folder| folder.join(name)).find(|path| path.is_file()) else { return Ok(None) };
-        let text = fs::read_to_string(&path).map_err(|e| Error::io(path.display(), e))?;
+        let text = read_text(&path)?;
         let json = serde_json::from_str(&text)
             .map_err(|e| Error::new(ErrorKind::Model, format!("{}: not valid JSON: {e}", path.display())).source(e))?;
         Ok(Some(json))

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use imbed_core::{Error, ErrorKind, Result};
+use imbed_core::{Error, ErrorKind, Result, fetch::read_text};
 use serde_json::{Map, Value, json};
 
 /// The file's name.
@@ -69,7 +69,7 @@ pub(crate) fn describes(folder: &Path) -> bool {
         serde_json::from_str::<Value>(&text).map_or(true, |config| config.get("model_type").is_some())
     };
     let config = folder.join("config.json");
-    let described = config.is_file() && std::fs::read_to_string(config).map_or(true, has_type);
+    let described = config.is_file() && read_text(&config).map_or(true, has_type);
     !described && folder.join(CONFIG).is_file()
 }
 
@@ -80,13 +80,14 @@ pub(crate) fn read(folder: &Path) -> Result<Option<Translated>> {
     }
     let path = folder.join(CONFIG);
     let place = path.display();
-    let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&place, e))?;
+    let text = read_text(&path)?;
     let config: Value = serde_json::from_str(&text)
         .map_err(|e| Error::new(ErrorKind::Model, format!("{place}: not valid JSON: {e}")).source(e))?;
     translate(&config).map(Some).map_err(|e| e.context(place))
 }
 
-fn translate(config: &Value) -> Result<Translated> {
+/// The translation of a config.
+pub(crate) fn translate(config: &Value) -> Result<Translated> {
     let empty = Map::new();
     let part = |value: Option<&Value>, name: &'static str| match value {
         None | Some(Value::Null) => Ok(None),

@@ -5,12 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use imbed_core::{Error, ErrorKind, Result};
+use imbed_core::{Error, ErrorKind, Result, fetch::read_text};
 use serde_json::Value;
 
 /// How a file holds tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(crate) enum Format {
     Safetensors,
     /// What `torch.save` writes.
     Torch,
@@ -46,7 +46,7 @@ pub(super) fn find(folder: &Path, open_clip: bool) -> Result<(Format, Vec<PathBu
 
 /// The files that the index at `path` lists.
 fn shards(folder: &Path, path: &Path) -> Result<Vec<PathBuf>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path.display(), e))?;
+    let text = read_text(path)?;
     let wrong = |why: String| {
         Error::new(ErrorKind::Model, format!("{}: {why}", path.display()))
             .hint("fetch the index and the files that it lists again")

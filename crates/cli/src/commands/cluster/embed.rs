@@ -93,6 +93,7 @@ fn check_flags(args: &EmbedArgs) -> Result<()> {
         ("--max-side", image.max_side.is_some(), "the usual limits hold"),
         ("--max-bytes", image.max_bytes.is_some(), "the usual limits hold"),
         ("--max-alloc", image.max_alloc.is_some(), "the usual limits hold"),
+        ("--max-seconds", image.max_seconds.is_some(), "the usual limits hold"),
         ("--allow-truncated", image.allow_truncated, "a file that ends early is an error there"),
     ];
     let Some((flag, _, why)) = refused.into_iter().find(|(_, given, _)| *given) else { return Ok(()) };

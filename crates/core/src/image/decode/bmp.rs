@@ -1,37 +1,37 @@
 //! Windows bitmaps: run lengths as PIL undoes them, everything else as the crate `image` does.
 
-use super::{DecodeOptions, Decoded, failure, plain};
+use super::{Decoded, failure, plain, task::Task};
 use crate::{
     Result,
     image::{Format, Image, Mode, Orientation, Samples},
 };
 
-pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
+pub(super) fn decode(bytes: &[u8], task: &Task) -> Result<Decoded> {
     if let Some(runs) = Runs::read(bytes) {
-        let image = runs.image(bytes, options)?;
+        let image = runs.image(bytes, task)?;
         return Ok(Decoded { image, orientation: Orientation::Upright, profile: None });
     }
-    check_size(bytes, options)?;
+    check_size(bytes, task)?;
     let planes = if bytes.get(14) == Some(&12) { 22 } else { 26 };
     match bytes.get(planes..planes + 2) {
         // There never was another number of planes than one: whatever a file says, it means that.
         Some(said) if said != [1, 0] => {
             let mut bytes = bytes.to_vec();
             bytes[planes..planes + 2].copy_from_slice(&[1, 0]);
-            plain::decode(&bytes, Format::Bmp, options)
+            plain::decode(&bytes, Format::Bmp, &task.holding(bytes.len() as u64))
         }
-        _ => plain::decode(bytes, Format::Bmp, options),
+        _ => plain::decode(bytes, Format::Bmp, task),
     }
 }
 
 /// Holds the size that the header says against the limits, as the crate `image` has limits of its own.
-fn check_size(bytes: &[u8], options: &DecodeOptions) -> Result<()> {
+fn check_size(bytes: &[u8], task: &Task) -> Result<()> {
     let number = |at: usize| bytes.get(at..).and_then(|b| b.first_chunk()).map_or(0, |b| i32::from_le_bytes(*b));
     // The oldest header has 12 bytes, and sides of 16 bits.
     if number(14) == 12 {
         return Ok(());
     }
-    options.limits.check_size(number(18).unsigned_abs(), number(22).unsigned_abs(), 3)
+    task.limits.check_size(number(18).unsigned_abs(), number(22).unsigned_abs(), 3)
 }
 
 /// A bitmap of run lengths, as its header says it.
@@ -82,14 +82,15 @@ impl<'a> Runs<'a> {
         Some(Self { width: number(18)?, height, top_down, four_bits, palette, at })
     }
 
-    fn image(&self, bytes: &[u8], options: &DecodeOptions) -> Result<Image> {
-        options.limits.check_size(self.width, self.height, 4)?;
+    fn image(&self, bytes: &[u8], task: &Task) -> Result<Image> {
+        // An index and its colour.
+        task.check_picture(self.width, self.height, Mode::Rgb, 4)?;
         let (width, pixels) = (self.width as usize, self.width as usize * self.height as usize);
         if pixels == 0 {
             return Err(failure::damaged(Format::Bmp, bytes, "its width or height is 0"));
         }
         let (mut indices, whole) = self.indices(bytes, width, pixels);
-        if !whole && !options.allow_truncated {
+        if !whole && !task.allow_truncated {
             return Err(failure::truncated(Format::Bmp, bytes));
         }
         // What was never written has the first colour.
@@ -99,11 +100,12 @@ impl<'a> Runs<'a> {
             None => [*index; 3],
         };
         let rows = indices.chunks_exact(width);
-        let samples = if self.top_down {
-            rows.flatten().flat_map(colour).collect()
+        let mut samples = Vec::with_capacity(pixels * 3);
+        if self.top_down {
+            rows.for_each(|row| samples.extend(row.iter().flat_map(colour)));
         } else {
-            rows.rev().flatten().flat_map(colour).collect()
-        };
+            rows.rev().for_each(|row| samples.extend(row.iter().flat_map(colour)));
+        }
         Image::new(Mode::Rgb, self.width, self.height, Samples::U8(samples))
     }
 
@@ -161,6 +163,11 @@ impl<'a> Runs<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::DecodeOptions;
+
+    fn decode(file: &[u8], options: &DecodeOptions) -> Result<Decoded> {
+        super::decode(file, &Task::new(options))
+    }
 
     /// A bitmap of 4 x 2 with two colours, black and white.
     fn bitmap(height: i32, runs: &[u8]) -> Vec<u8> {

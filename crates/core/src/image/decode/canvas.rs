@@ -36,7 +36,9 @@ impl Canvas {
 
     /// The pixels of `place`, row by row.
     pub(super) fn copy(&mut self, place: Place) -> Vec<Pixel> {
-        self.rows(place).flat_map(|row| row.iter().copied()).collect()
+        let mut pixels = Vec::with_capacity(place.width * place.height);
+        self.rows(place).for_each(|row| pixels.extend_from_slice(row));
+        pixels
     }
 
     /// Lays `pixels`, row by row, on `place`; `lay` makes a new pixel of the old and the given one.

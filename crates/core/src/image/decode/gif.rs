@@ -3,10 +3,12 @@
 use ::gif::{ColorOutput, DecodeOptions as Options, DisposalMethod, MemoryLimit};
 
 use super::{
-    DecodeOptions, Decoded,
+    Decoded,
     canvas::{Canvas, Pixel, Place},
     failure,
     frames::{self, Work},
+    task::Task,
+    timed::Timed,
 };
 use crate::{
     Result,
@@ -14,32 +16,38 @@ use crate::{
     options::Icc,
 };
 
-type Decoder<'a> = ::gif::Decoder<&'a [u8]>;
+/// Bytes for each pixel: an index, the canvas, and what is put back or a canvas that grows.
+const WORKING: u64 = 9;
 
-pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
+type Decoder<'a> = ::gif::Decoder<Timed<'a, &'a [u8]>>;
+
+pub(super) fn decode(bytes: &[u8], task: &Task) -> Result<Decoded> {
     let failed = |e| failure::of_gif_crate(bytes, e);
-    let mut decoder = open(bytes, options).map_err(failed)?;
-    let profile = if options.icc == Icc::Srgb { decoder.icc_profile().map(<[u8]>::to_vec) } else { None };
+    let mut decoder = open(bytes, task).map_err(failed)?;
+    let profile = if task.icc == Icc::Srgb { decoder.icc_profile().map(<[u8]>::to_vec) } else { None };
     let mut animation = Animation::default();
-    let mut work = Work::new(&options.limits);
-    for number in 0..=options.frame {
+    let mut work = Work::new(&task.limits);
+    for number in 0..=task.frame {
+        task.check_time(Format::Gif)?;
         let Some(frame) = Frame::next(&mut decoder).map_err(failed)? else {
             return Err(match number {
                 0 => failure::truncated(Format::Gif, bytes),
-                _ => frames::missing(Format::Gif, options.frame, number as usize),
+                _ => frames::missing(Format::Gif, task.frame, number as usize),
             });
         };
         let (width, height) = animation.size_with(&frame, &decoder);
-        options.limits.check_size(width as u32, height as u32, 4)?;
+        task.check_picture(width as u32, height as u32, Mode::Rgba, WORKING)?;
         work.spend(frame.place.width as u32, frame.place.height as u32)?;
         let mut indices = vec![0; frame.place.width * frame.place.height];
         match decoder.read_into_buffer(&mut indices) {
             // Pixels may end before the file does.
-            Err(_) if options.allow_truncated => {}
+            Err(_) if task.allow_truncated => {}
             result => result.map_err(failed)?,
         }
         animation.show(&frame, &indices, (width, height), decoder.bg_color());
     }
+    // Nothing is shown after this frame.
+    animation.after = None;
     let alpha = animation.transparent;
     let canvas = animation.canvas.unwrap_or_else(|| Canvas::new(0, 0, [0; 4]));
     let (mode, width, height) = (if alpha { Mode::Rgba } else { Mode::Rgb }, canvas.width as u32, canvas.height as u32);
@@ -47,12 +55,12 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
     Ok(Decoded { image, orientation: Orientation::Upright, profile })
 }
 
-fn open<'a>(bytes: &'a [u8], options: &DecodeOptions) -> Result<Decoder<'a>, ::gif::DecodingError> {
+fn open<'a>(bytes: &'a [u8], task: &'a Task) -> Result<Decoder<'a>, ::gif::DecodingError> {
     let mut settings = Options::new();
     settings.set_color_output(ColorOutput::Indexed);
-    let most = std::num::NonZeroU64::new(options.limits.max_alloc).unwrap_or(std::num::NonZeroU64::MIN);
+    let most = std::num::NonZeroU64::new(task.limits.max_alloc).unwrap_or(std::num::NonZeroU64::MIN);
     settings.set_memory_limit(MemoryLimit::Bytes(most));
-    settings.read_info(bytes)
+    settings.read_info(Timed::new(bytes, task))
 }
 
 /// What a frame's header says.

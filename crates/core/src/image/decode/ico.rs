@@ -4,22 +4,22 @@ use std::io::Cursor;
 
 use image::codecs::bmp::BmpDecoder;
 
-use super::{DecodeOptions, Decoded, failure, plain, png};
+use super::{Decoded, failure, plain, png, task::Task, timed::Timed};
 use crate::{
     Result,
     image::{Format, Image, Mode, Orientation, Samples},
     options::Alpha,
 };
 
-pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
+pub(super) fn decode(bytes: &[u8], task: &Task) -> Result<Decoded> {
     let Some(entry) = Entry::largest(bytes) else { return Err(failure::truncated(Format::Ico, bytes)) };
     let Some(data) = bytes.get(entry.offset..).filter(|data| data.len() > 8) else {
         return Err(failure::truncated(Format::Ico, bytes));
     };
     if data.starts_with(b"\x89PNG\r\n\x1a\n") {
-        return png::decode(data, options).map_err(|e| e.context("the ICO's picture"));
+        return png::decode(data, task).map_err(|e| e.context("the ICO's picture"));
     }
-    let image = bitmap(bytes, data, &entry, options)?;
+    let image = bitmap(bytes, data, &entry, task)?;
     Ok(Decoded { image, orientation: Orientation::Upright, profile: None })
 }
 
@@ -62,26 +62,30 @@ impl Entry {
 }
 
 /// The bitmap, without its file header, whose height counts the picture and the mask below it.
-fn bitmap(bytes: &[u8], data: &[u8], entry: &Entry, options: &DecodeOptions) -> Result<Image> {
+fn bitmap(bytes: &[u8], data: &[u8], entry: &Entry, task: &Task) -> Result<Image> {
     let damaged = |why: &str| failure::damaged(Format::Ico, bytes, why);
     let mut data = data.to_vec();
     let Some((header, bits)) = halve_height(&mut data) else { return Err(damaged("its bitmap has no header")) };
-    let decoder = BmpDecoder::new_without_file_header(Cursor::new(&data[..]))
+    let decoder = BmpDecoder::new_without_file_header(Timed::new(Cursor::new(&data[..]), task))
         .map_err(|e| failure::of_image_crate(Format::Ico, bytes, e))?;
-    let image = plain::pixels(decoder, bytes, Format::Ico, options)?.convert(Mode::Rgb, Alpha::Drop);
+    let held = task.holding(data.len() as u64);
+    let image = plain::pixels(decoder, bytes, Format::Ico, &held)?.convert(Mode::Rgb, Alpha::Drop);
     let (width, height) = (image.width() as usize, image.height() as usize);
     let alpha = if bits == 32 && entry.bits == 32 {
         // The fourth byte of each pixel.
         data.get(header..).and_then(|rest| rest.get(..width * height * 4)).map(|pixels| {
-            let rows = pixels.chunks_exact(width * 4).rev();
-            rows.flat_map(|row| row.as_chunks::<4>().0.iter().map(|pixel| pixel[3])).collect()
+            let mut alpha = Vec::with_capacity(width * height);
+            for row in pixels.chunks_exact(width * 4).rev() {
+                alpha.extend(row.as_chunks::<4>().0.iter().map(|pixel| pixel[3]));
+            }
+            alpha
         })
     } else {
         mask(bytes, entry, width, height)
     };
     let alpha: Vec<u8> = match alpha {
         Some(alpha) => alpha,
-        None if options.allow_truncated => vec![255; width * height],
+        None if task.allow_truncated => vec![255; width * height],
         None => return Err(damaged("its mask is cut off")),
     };
     let colours = image.as_u8().unwrap_or_default().as_chunks::<3>().0;
@@ -108,7 +112,9 @@ fn mask(bytes: &[u8], entry: &Entry, width: usize, height: usize) -> Option<Vec<
     let start = entry.offset.checked_add(entry.size)?.checked_sub(stride * height)?;
     let rows = bytes.get(start..)?.get(..stride * height)?.chunks_exact(stride).rev();
     let alpha = |row: &[u8], x: usize| if row[x / 8] & (0x80 >> (x % 8)) == 0 { 255 } else { 0 };
-    Some(rows.flat_map(|row| (0..width).map(move |x| alpha(row, x))).collect())
+    let mut out = Vec::with_capacity(width * height);
+    rows.for_each(|row| out.extend((0..width).map(|x| alpha(row, x))));
+    Some(out)
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ mod upsample;
 mod zigzag;
 
 use self::{decoder::Decoder, refusal::Refusal};
-use super::{DecodeOptions, Decoded, failure, icc, metadata};
+use super::{DecodeOptions, Decoded, failure, icc, metadata, task::Task};
 use crate::{
     Error, Result,
     image::{Format, Image, Mode, Orientation, Samples},
@@ -45,20 +45,21 @@ use crate::{
 
 const END_OF_IMAGE: u8 = markers::EOI;
 
-pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
+pub(super) fn decode(bytes: &[u8], task: &Task) -> Result<Decoded> {
     // Decoding is lenient and fills what is missing with grey, so the end is looked for first.
     let ended;
-    let file = match (ends(bytes), options.allow_truncated) {
-        (true, _) => bytes,
+    let (file, held) = match (ends(bytes), task.allow_truncated) {
+        (true, _) => (bytes, 0),
         (false, false) => return Err(failure::truncated(Format::Jpeg, bytes)),
         (false, true) => {
             ended = [bytes, &[0xff, END_OF_IMAGE]].concat();
-            &ended
+            (&ended[..], ended.len() as u64)
         }
     };
+    let task = &task.holding(held);
     let mut decoder = Decoder::new(file).map_err(|refusal| error(refusal, bytes))?;
-    let orientation = orientation(&decoder, options);
-    let mut profile = if options.icc == Icc::Srgb { decoder.profile() } else { None };
+    let orientation = orientation(&decoder, task);
+    let mut profile = if task.icc == Icc::Srgb { decoder.profile() } else { None };
     if decoder.has_inks() {
         // A profile for other colours than the picture's has nothing to say of what PIL makes of the inks.
         profile = profile.filter(|profile| icc::is_of_inks(profile));
@@ -66,13 +67,13 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
             decoder.keep_inks();
         }
     }
-    check(&decoder, options)?;
-    if let Some(least) = options.at_least {
+    check(&decoder, task)?;
+    if let Some(least) = task.at_least {
         let least = turned(least, orientation);
         decoder.reduce(side(decoder.size(), least, orientation));
     }
     let (width, height) = decoder.size();
-    let mut samples = samples(decoder, bytes, options)?;
+    let mut samples = samples(decoder, bytes, task)?;
     if samples.len() == width * height * 4 {
         // The profile is of inks, and is done with.
         let of_inks = profile.take().and_then(|profile| icc::inks_to_srgb(&samples, &profile));
@@ -114,15 +115,28 @@ fn side(size: (usize, usize), least: Size, orientation: Orientation) -> usize {
     [1, 2, 4].into_iter().find(both).unwrap_or(8)
 }
 
-/// Holds a picture's own size against the limits.
-fn check(decoder: &Decoder<'_>, options: &DecodeOptions) -> Result<()> {
+/// Holds a picture's own size against the limits, and what decoding it takes.
+fn check(decoder: &Decoder<'_>, task: &Task) -> Result<()> {
     let (width, height) = decoder.size();
-    options.limits.check_size(width as u32, height as u32, decoder.channels() as u64)?;
-    options.limits.check_working_memory(decoder.working_bytes())
+    let (width, height) = (width as u32, height as u32);
+    let (mode, working) = match decoder.channels() {
+        1 => (Mode::L, 1),
+        3 => (Mode::Rgb, 3),
+        // Inks, and the colours that are made of them.
+        _ => (Mode::Rgb, 7),
+    };
+    task.check_picture(width, height, mode, working)?;
+    // The coefficients of all scans stay until the last sample is made.
+    let pixels = u64::from(width) * u64::from(height) * decoder.channels() as u64;
+    task.check_memory(pixels + decoder.working_bytes())
+        .map_err(|e| e.context(format_args!("an image of {width} x {height} pixels in several scans")))
 }
 
-fn samples(decoder: Decoder<'_>, bytes: &[u8], options: &DecodeOptions) -> Result<Vec<u8>> {
-    decoder.decode(options.allow_truncated).map_err(|refusal| error(refusal, bytes))
+fn samples(decoder: Decoder<'_>, bytes: &[u8], task: &Task) -> Result<Vec<u8>> {
+    decoder.decode(task.allow_truncated, task).map_err(|refusal| match refusal {
+        Refusal::Late => task.late(Format::Jpeg),
+        refusal => error(refusal, bytes),
+    })
 }
 
 fn error(refusal: Refusal, bytes: &[u8]) -> Error {
@@ -130,6 +144,8 @@ fn error(refusal: Refusal, bytes: &[u8]) -> Error {
         Refusal::Truncated => failure::truncated(Format::Jpeg, bytes),
         Refusal::Damaged(what) => failure::damaged(Format::Jpeg, bytes, &what),
         Refusal::Unsupported(what) => failure::unsupported(Format::Jpeg, &what),
+        // Said by whoever keeps the time.
+        Refusal::Late => failure::damaged(Format::Jpeg, bytes, "it takes too long"),
     }
 }
 
@@ -149,7 +165,7 @@ pub(super) struct Part {
 }
 
 /// Decodes a picture within another file, if it is at most `most` pixels wide and high.
-pub(super) fn decode_part(bytes: &[u8], most: (usize, usize), options: &DecodeOptions) -> Result<Part> {
+pub(super) fn decode_part(bytes: &[u8], most: (usize, usize), task: &Task) -> Result<Part> {
     let mut decoder = Decoder::new(bytes).map_err(|refusal| error(refusal, bytes))?;
     let (width, height) = decoder.size();
     if width > most.0 || height > most.1 {
@@ -159,8 +175,8 @@ pub(super) fn decode_part(bytes: &[u8], most: (usize, usize), options: &DecodeOp
     let inks = decoder.has_inks();
     decoder.keep_inks();
     let channels = decoder.channels();
-    check(&decoder, options)?;
-    let mut samples = samples(decoder, bytes, options)?;
+    check(&decoder, task)?;
+    let mut samples = samples(decoder, bytes, task)?;
     if inks {
         for ink in &mut samples {
             *ink = 255 - *ink;

@@ -4,22 +4,23 @@ use std::io::Cursor;
 
 use image::{ColorType, ImageDecoder, ImageFormat, ImageReader};
 
-use super::{DecodeOptions, Decoded, failure, metadata};
+use super::{DecodeOptions, Decoded, failure, metadata, task::Task, timed::Timed};
 use crate::{
     Error, ErrorKind, Result,
-    image::{Format, Image, Mode, Orientation, SampleType, Samples},
+    image::{Format, Image, Mode, Orientation, Samples},
+    options::Icc,
 };
 
-pub(super) fn decode(bytes: &[u8], format: Format, options: &DecodeOptions) -> Result<Decoded> {
+pub(super) fn decode(bytes: &[u8], format: Format, task: &Task) -> Result<Decoded> {
     let failed = |e| failure::of_image_crate(format, bytes, e);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), image_format(format)?);
+    let mut reader = ImageReader::with_format(Timed::new(Cursor::new(bytes), task), image_format(format)?);
     let mut limits = image::Limits::no_limits();
-    limits.max_alloc = Some(options.limits.max_alloc);
+    limits.max_alloc = Some(task.limits.max_alloc);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(failed)?;
-    let orientation = orientation(&mut decoder, options);
-    let profile = if options.icc == crate::options::Icc::Srgb { decoder.icc_profile().ok().flatten() } else { None };
-    Ok(Decoded { image: pixels(decoder, bytes, format, options)?, orientation, profile })
+    let orientation = orientation(&mut decoder, task);
+    let profile = if task.icc == Icc::Srgb { decoder.icc_profile().ok().flatten() } else { None };
+    Ok(Decoded { image: pixels(decoder, bytes, format, task)?, orientation, profile })
 }
 
 /// What EXIF says, or else XMP. Metadata that cannot be read is no reason to lose the picture.
@@ -32,29 +33,35 @@ fn orientation(decoder: &mut impl ImageDecoder, options: &DecodeOptions) -> Orie
     metadata::orientation(exif.as_deref(), xmp.as_deref())
 }
 
+/// Bytes that a decoder takes for each pixel, those of the samples that it gives among them.
+fn working(bytes: &[u8], format: Format, mode: Mode) -> u64 {
+    let own = mode.bytes_per_pixel() as u64;
+    match format {
+        // Lossy: planes of samples. Lossy with alpha: that as a lossless picture too. Lossless without alpha: with alpha first.
+        Format::WebP if bytes.get(12..16) == Some(b"VP8 ") => 5,
+        Format::WebP if mode.has_alpha() => 11,
+        Format::WebP => 8,
+        // A copy of all samples: floats, or what the file holds.
+        Format::Exr | Format::Pnm | Format::Tga => 2 * own,
+        // Its pixels, colours without alpha and with one, and the alpha.
+        Format::Ico => 9,
+        _ => own,
+    }
+}
+
 /// The pixels of a decoder of the crate `image`, after its size has been held against the limits.
-pub(super) fn pixels(
-    decoder: impl ImageDecoder,
-    bytes: &[u8],
-    format: Format,
-    options: &DecodeOptions,
-) -> Result<Image> {
+pub(super) fn pixels(decoder: impl ImageDecoder, bytes: &[u8], format: Format, task: &Task) -> Result<Image> {
     let (width, height) = decoder.dimensions();
     let mode = mode(decoder.color_type()).ok_or_else(|| {
         let what = format!("a {format} with {:?} pixels is not decoded", decoder.color_type());
         Error::new(ErrorKind::Unsupported, what)
     })?;
-    options.limits.check_size(width, height, mode.bytes_per_pixel() as u64)?;
-    let mut samples = vec![0; width as usize * height as usize * mode.bytes_per_pixel()];
-    match decoder.read_image(&mut samples) {
-        Err(e) if options.allow_truncated && failure::is_truncation(&e) => {}
+    task.check_picture(width, height, mode, working(bytes, format, mode))?;
+    let mut samples = Samples::zeros(mode.sample_type(), width as usize * height as usize * mode.channels());
+    match decoder.read_image(samples.bytes_mut()) {
+        Err(e) if task.allow_truncated && failure::is_truncation(&e) => {}
         result => result.map_err(|e| failure::of_image_crate(format, bytes, e))?,
     }
-    let samples = match mode.sample_type() {
-        SampleType::U8 => Samples::U8(samples),
-        SampleType::U16 => Samples::U16(samples.as_chunks().0.iter().map(|b| u16::from_ne_bytes(*b)).collect()),
-        SampleType::F32 => Samples::F32(samples.as_chunks().0.iter().map(|b| f32::from_ne_bytes(*b)).collect()),
-    };
     Image::new(mode, width, height, samples)
 }
 

@@ -1,15 +1,20 @@
 //! PNG, and the frames of APNG laid over each other as PIL lays them.
 
-use std::io::{Cursor, Read};
+mod chunks;
+
+use std::io::Read;
 
 use ::png::{BlendOp, ColorType, Decoder, DecodingError, DisposeOp, FrameControl, Info, Reader, Transformations};
 
+use self::chunks::{Kept, MOST_TEXT, chunks};
 use super::{
-    DecodeOptions, Decoded,
+    Decoded,
     canvas::{Canvas, Pixel, Place, blend},
     failure,
     frames::{self, Work},
     icc, metadata,
+    task::Task,
+    timed::Timed,
 };
 use crate::{
     Error, ErrorKind, Result,
@@ -17,53 +22,54 @@ use crate::{
     options::{Alpha, Icc},
 };
 
-/// Bytes of text that is compressed: metadata of a picture have a few thousand.
-const MOST_TEXT: usize = 2 << 20;
+type Png<'a> = Reader<Timed<'a, Kept<'a>>>;
 
-type Png<'a> = Reader<Cursor<&'a [u8]>>;
+/// Bytes for each pixel beside the first picture and a later one: the canvas, what is put back, and a frame in two forms.
+const FRAMES: u64 = 16;
 
-pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
+pub(super) fn decode(bytes: &[u8], task: &Task) -> Result<Decoded> {
     let failed = |e| failure::of_png_crate(bytes, e);
-    let most = usize::try_from(options.limits.max_alloc).unwrap_or(usize::MAX);
-    let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), ::png::Limits { bytes: most });
+    let most = usize::try_from(task.limits.max_alloc).unwrap_or(usize::MAX);
+    let mut decoder = Decoder::new_with_limits(Timed::new(Kept::new(bytes), task), ::png::Limits { bytes: most });
     // Fewer bits than 8 become 8, palettes become colours, a transparent colour becomes alpha; 16 bits stay.
     decoder.set_transformations(Transformations::EXPAND);
     decoder.set_ignore_iccp_chunk(true);
-    decoder.set_ignore_text_chunk(!options.exif_orientation);
+    decoder.set_ignore_text_chunk(!task.exif_orientation);
     let header = decoder.read_header_info().map_err(failed)?;
-    options.limits.check_size(header.width, header.height, 1)?;
+    task.limits.check_size(header.width, header.height, 1)?;
     let mut reader = decoder.read_info().map_err(failed)?;
     let mode = mode(&reader)?;
     let (width, height) = reader.info().size();
-    options.limits.check_size(width, height, mode.bytes_per_pixel() as u64)?;
+    let own = mode.bytes_per_pixel() as u64;
+    task.check_picture(width, height, mode, if task.frame == 0 { own } else { FRAMES + 2 * own })?;
 
     let count = frame_count(reader.info());
-    if options.frame as usize >= count {
-        return Err(frames::missing(Format::Png, options.frame, count));
+    if task.frame as usize >= count {
+        return Err(frames::missing(Format::Png, task.frame, count));
     }
     let mut animation = Animation::new(reader.info(), mode);
     let control = reader.info().frame_control;
-    let mut image = next_image(&mut reader, mode, bytes, options)?;
-    if options.frame > 0 {
-        options.limits.check_size(width, height, 4)?;
+    let mut image = next_image(&mut reader, mode, bytes, task)?;
+    if task.frame > 0 {
         animation.start(&image, control);
-        let mut work = Work::new(&options.limits);
-        for _ in 0..options.frame {
+        let mut work = Work::new(&task.limits);
+        for _ in 0..task.frame {
+            task.check_time(Format::Png)?;
             let control = *reader.next_frame_info().map_err(failed)?;
             let place = place(&control, (width, height))
                 .ok_or_else(|| failure::damaged(Format::Png, bytes, "a frame of its animation leaves the picture"))?;
             work.spend(width, control.height)?;
-            let image = next_image(&mut reader, mode, bytes, options)?;
+            let image = next_image(&mut reader, mode, bytes, task)?;
             animation.show(&image, place, &control);
         }
         image = animation.image()?;
     }
     // What comes after the picture may turn it, so it must be there.
-    if !options.allow_truncated && chunks(bytes).any(|chunk| chunk.cut) {
+    if !task.allow_truncated && chunks(bytes).any(|chunk| chunk.cut) {
         return Err(failure::truncated(Format::Png, bytes));
     }
-    let orientation = if options.exif_orientation { orientation(&mut reader, count) } else { Orientation::Upright };
-    let profile = if options.icc == Icc::Srgb { profile(bytes) } else { None };
+    let orientation = if task.exif_orientation { orientation(&mut reader, count) } else { Orientation::Upright };
+    let profile = if task.icc == Icc::Srgb { profile(bytes) } else { None };
     Ok(Decoded { image, orientation, profile })
 }
 
@@ -75,30 +81,32 @@ fn mode(reader: &Png<'_>) -> Result<Mode> {
 }
 
 /// The next picture of the file, which may be smaller than the whole.
-fn next_image(reader: &mut Png<'_>, mode: Mode, bytes: &[u8], options: &DecodeOptions) -> Result<Image> {
+fn next_image(reader: &mut Png<'_>, mode: Mode, bytes: &[u8], task: &Task) -> Result<Image> {
     let failed = |e| failure::of_png_crate(bytes, e);
     let size = reader.output_buffer_size().ok_or_else(|| failed(DecodingError::LimitsExceeded))?;
-    let mut samples = vec![0; size];
+    let each = mode.sample_type().bytes();
+    let mut samples = Samples::zeros(mode.sample_type(), size / each);
     let interlaced = reader.info().interlaced;
     let (full, _) = reader.info().size();
-    let (width, height) = match reader.next_frame(&mut samples) {
+    let (width, height) = match reader.next_frame(samples.bytes_mut()) {
         Ok(info) => (info.width, info.height),
-        Err(e) if options.allow_truncated && failure::is_png_truncation(&e) => reader.info().size(),
+        Err(e) if task.allow_truncated && failure::is_png_truncation(&e) => reader.info().size(),
         Err(e) => return Err(failed(e)),
     };
     let row = width as usize * mode.bytes_per_pixel();
     if interlaced && width < full {
         // Passes are put together in rows of the whole picture.
-        let stride = full as usize * mode.bytes_per_pixel();
+        let (stride, bytes) = (full as usize * mode.bytes_per_pixel(), samples.bytes_mut());
         for y in 1..height as usize {
-            samples.copy_within(y * stride..y * stride + row, y * row);
+            bytes.copy_within(y * stride..y * stride + row, y * row);
         }
     }
-    samples.truncate(row * height as usize);
-    let samples = match mode.sample_type() {
-        SampleType::U16 => Samples::U16(samples.as_chunks().0.iter().map(|b| u16::from_be_bytes(*b)).collect()),
-        _ => Samples::U8(samples),
-    };
+    samples.truncate(row / each * height as usize);
+    if let Samples::U16(words) = &mut samples {
+        for word in words {
+            *word = u16::from_be(*word);
+        }
+    }
     Image::new(mode, width, height, samples)
 }
 
@@ -217,27 +225,6 @@ fn raw_profile(info: &Info<'_>, keyword: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> = text.lines().skip(3).flat_map(str::bytes).collect();
     let digit = |byte: u8| char::from(byte).to_digit(16);
     digits.as_chunks::<2>().0.iter().map(|[high, low]| Some((digit(*high)? << 4 | digit(*low)?) as u8)).collect()
-}
-
-struct Chunk<'a> {
-    kind: [u8; 4],
-    data: &'a [u8],
-    /// Whether the file ends within it.
-    cut: bool,
-}
-
-/// The chunks up to the last.
-fn chunks(bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
-    let mut rest = bytes.get(8..).unwrap_or_default();
-    std::iter::from_fn(move || {
-        let (length, after) = rest.split_first_chunk()?;
-        let (&kind, after) = after.split_first_chunk()?;
-        let length = u32::from_be_bytes(*length) as usize;
-        let data = after.get(..length).unwrap_or(after);
-        // A sum of four bytes follows.
-        rest = if kind == *b"IEND" { &[] } else { after.get(length.saturating_add(4)..).unwrap_or_default() };
-        Some(Chunk { kind, data, cut: after.len() < length })
-    })
 }
 
 /// The profile of the `iCCP` chunk, which is compressed: at most as much of it as a profile may have.

@@ -10,22 +10,22 @@ mod plain_file;
 mod samples;
 
 use self::page::Page;
-use super::{DecodeOptions, Decoded, failure, frames, icc, jpeg};
+use super::{Decoded, failure, frames, icc, jpeg, task::Task};
 use crate::{
     Result,
     image::{Format, Image, Mode, Orientation, Samples},
     options::Icc,
 };
 
-pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
-    let directory = match directory::page(bytes, options.frame) {
+pub(super) fn decode(bytes: &[u8], task: &Task) -> Result<Decoded> {
+    let directory = match directory::page(bytes, task.frame, || task.is_late()) {
         Some(Ok(directory)) => directory,
-        Some(Err(count)) => return Err(frames::missing(Format::Tiff, options.frame, count)),
+        Some(Err(count)) => return Err(frames::missing(Format::Tiff, task.frame, count)),
         None => return Err(failure::truncated(Format::Tiff, bytes)),
     };
-    let page = Page::read(&directory, bytes, options)?;
-    let (samples, page) = samples::read(bytes, &directory, page, options)?;
-    let mut profile = match options.icc {
+    let page = Page::read(&directory, bytes, task)?;
+    let (samples, page) = samples::read(bytes, &directory, page, task)?;
+    let mut profile = match task.icc {
         // L*a*b* needs no profile, and is sRGB once it is decoded.
         Icc::Srgb if page.photometric != page::LAB => directory.bytes(directory::PROFILE).map(<[u8]>::to_vec),
         _ => None,

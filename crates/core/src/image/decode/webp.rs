@@ -1,15 +1,19 @@
 //! WebP, and the frames of its animations laid over each other as libwebp lays them.
 
+mod codes;
+
 use std::io::Cursor;
 
 use image::codecs::webp::WebPDecoder;
 
 use super::{
-    DecodeOptions, Decoded,
+    Decoded,
     canvas::{Canvas, Pixel, Place},
     failure,
     frames::{self, Work},
     metadata, plain,
+    task::Task,
+    timed::Timed,
 };
 use crate::{
     Result,
@@ -17,25 +21,49 @@ use crate::{
     options::{Alpha, Icc},
 };
 
-pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
+/// Bytes for each pixel of an animation: the canvas, and a frame in three forms.
+const WORKING: u64 = 16;
+
+pub(super) fn decode(bytes: &[u8], task: &Task) -> Result<Decoded> {
     // Orientation and profile may come after the picture, so that even a picture that is whole may lack something.
     let length = bytes.get(4..8).and_then(|b| b.first_chunk()).map_or(0, |b| u64::from(u32::from_le_bytes(*b)));
-    if length + 8 > bytes.len() as u64 && !options.allow_truncated {
+    if length + 8 > bytes.len() as u64 && !task.allow_truncated {
         return Err(failure::truncated(Format::WebP, bytes));
     }
     let Some(header) = Header::of_animation(bytes) else {
-        return match options.frame {
-            0 => plain::decode(bytes, Format::WebP, options),
+        return match task.frame {
+            0 => plain::decode(bytes, Format::WebP, &holding_codes(bytes, task)?),
             frame => Err(frames::missing(Format::WebP, frame, 1)),
         };
     };
-    options.limits.check_size(header.width, header.height, 4)?;
-    let image = frame(bytes, &header, options)?;
+    task.check_picture(header.width, header.height, Mode::Rgba, WORKING)?;
+    let image = frame(bytes, &header, task)?;
     let chunk = |kind: &[u8; 4]| chunks(bytes.get(12..).unwrap_or_default()).find(|c| c.kind == *kind).map(|c| c.data);
-    let wanted = options.exif_orientation;
+    let wanted = task.exif_orientation;
     let orientation = if wanted { metadata::orientation(chunk(b"EXIF"), chunk(b"XMP ")) } else { Orientation::Upright };
-    let profile = if options.icc == Icc::Srgb { chunk(b"ICCP").map(<[u8]>::to_vec) } else { None };
+    let profile = if task.icc == Icc::Srgb { chunk(b"ICCP").map(<[u8]>::to_vec) } else { None };
     Ok(Decoded { image, orientation, profile })
+}
+
+/// The task while the codes of a picture of its own are held; an error if they take too much.
+fn holding_codes(file: &[u8], task: &Task) -> Result<Task> {
+    let most = task.limits.max_alloc;
+    // The first of each kind is what is decoded.
+    let part = |kind: &[u8; 4]| {
+        chunks(file.get(12..).unwrap_or_default()).find(|chunk| chunk.kind == *kind).map_or(&[][..], |chunk| chunk.data)
+    };
+    let picture = codes::memory(part(b"VP8L"), most);
+    // Alpha is as large as the header says.
+    let alpha = match part(b"VP8X") {
+        &[_, _, _, _, w0, w1, w2, h0, h1, h2, ..] => {
+            let [width, height] = [[w0, w1, w2], [h0, h1, h2]].map(|side| three_bytes(side) as usize + 1);
+            codes::memory_of_alpha(part(b"ALPH"), width, height, most)
+        }
+        _ => 0,
+    };
+    let memory = picture.max(alpha);
+    task.check_memory(memory).map_err(|e| e.context("the Huffman codes of the WebP"))?;
+    Ok(task.holding(memory))
 }
 
 /// What the extended header says.
@@ -80,23 +108,26 @@ fn chunks(mut rest: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
 }
 
 /// The frame that is asked for, over those before it.
-fn frame(bytes: &[u8], header: &Header, options: &DecodeOptions) -> Result<Image> {
-    let frames: Vec<Chunk<'_>> =
-        chunks(bytes.get(12..).unwrap_or_default()).filter(|chunk| chunk.kind == *b"ANMF").collect();
-    let Some(wanted) = frames.get(..=options.frame as usize) else {
-        return Err(match frames.len() {
+fn frame(bytes: &[u8], header: &Header, task: &Task) -> Result<Image> {
+    // Not gathered: a frame of nothing has eight bytes.
+    let all = || chunks(bytes.get(12..).unwrap_or_default()).filter(|chunk| chunk.kind == *b"ANMF");
+    let wanted = task.frame as usize;
+    if all().nth(wanted).is_none() {
+        return Err(match all().count() {
             0 => failure::truncated(Format::WebP, bytes),
-            count => frames::missing(Format::WebP, options.frame, count),
+            count => frames::missing(Format::WebP, task.frame, count),
         });
-    };
+    }
     let mut animation = Animation {
         canvas: Canvas::new(header.width as usize, header.height as usize, [0; 4]),
         after: None,
         previous_was_key: false,
         shown: false,
     };
-    let mut work = Work::new(&options.limits);
-    for chunk in wanted {
+    let mut work = Work::new(&task.limits);
+    let task = &task.holding(u64::from(header.width) * u64::from(header.height) * 4);
+    for chunk in all().take(wanted + 1) {
+        task.check_time(Format::WebP)?;
         let Some(frame) = Frame::read(chunk.data, header) else {
             return Err(if chunk.cut {
                 failure::truncated(Format::WebP, bytes)
@@ -105,9 +136,9 @@ fn frame(bytes: &[u8], header: &Header, options: &DecodeOptions) -> Result<Image
             });
         };
         work.spend(frame.place.width as u32, frame.place.height as u32)?;
-        match frame.pixels(bytes, options) {
+        match frame.pixels(bytes, task) {
             Ok(pixels) => animation.show(&frame, &pixels),
-            Err(_) if chunk.cut && options.allow_truncated => break,
+            Err(_) if chunk.cut && task.allow_truncated => break,
             Err(_) if chunk.cut => return Err(failure::truncated(Format::WebP, bytes)),
             Err(e) => return Err(e),
         }
@@ -137,7 +168,7 @@ impl<'a> Frame<'a> {
     }
 
     /// Decoded as a picture of its own, which it becomes with a header.
-    fn pixels(&self, bytes: &[u8], options: &DecodeOptions) -> Result<Vec<Pixel>> {
+    fn pixels(&self, bytes: &[u8], task: &Task) -> Result<Vec<Pixel>> {
         let mut file = b"RIFF\0\0\0\0WEBP".to_vec();
         let parts = || chunks(self.chunks).filter(|c| matches!(&c.kind, b"ALPH" | b"VP8 " | b"VP8L"));
         if parts().next().is_some_and(|chunk| chunk.kind == *b"ALPH") {
@@ -154,9 +185,10 @@ impl<'a> Frame<'a> {
         }
         let length = (file.len() as u32 - 8).to_le_bytes();
         file[4..8].copy_from_slice(&length);
-        let decoder =
-            WebPDecoder::new(Cursor::new(&file)).map_err(|e| failure::of_image_crate(Format::WebP, bytes, e))?;
-        let image = plain::pixels(decoder, bytes, Format::WebP, options)?;
+        let task = &holding_codes(&file, task)?;
+        let decoder = WebPDecoder::new(Timed::new(Cursor::new(&file), task));
+        let decoder = decoder.map_err(|e| failure::of_image_crate(Format::WebP, bytes, e))?;
+        let image = plain::pixels(decoder, bytes, Format::WebP, &task.holding(file.len() as u64))?;
         if (image.width() as usize, image.height() as usize) != (self.place.width, self.place.height) {
             return Err(failure::damaged(
                 Format::WebP,

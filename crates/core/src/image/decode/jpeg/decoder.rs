@@ -10,9 +10,12 @@ use super::{
     scan::Scan,
     tables::Tables,
 };
+use crate::image::decode::task::Task;
 
 /// More scans than any encoder writes: a limit to how long a small file can keep us busy.
 const MOST_SCANS: usize = 1000;
+/// More parts of an ICC profile than can be numbered.
+const MOST_PARTS: usize = 256;
 
 /// A file whose header has been read, up to its first scan.
 pub(crate) struct Decoder<'a> {
@@ -47,7 +50,10 @@ impl<'a> Decoder<'a> {
                     exif = exif.or(payload.strip_prefix(b"Exif\0\0"));
                     xmp = xmp.or(payload.strip_prefix(b"http://ns.adobe.com/xap/1.0/\0"));
                 }
-                markers::APP2 => profile.extend(profile_part(cursor.payload()?)),
+                markers::APP2 => {
+                    let part = profile_part(cursor.payload()?);
+                    profile.extend(part.filter(|_| profile.len() < MOST_PARTS));
+                }
                 markers::APP14 => adobe = adobe_transform(cursor.payload()?).or(adobe),
                 markers::SOS => {
                     let payload = cursor.payload()?;
@@ -125,20 +131,20 @@ impl<'a> Decoder<'a> {
     }
 
     /// The pixels, row by row, one, three or four bytes each. A file that ends too early gives what it has if `lenient`.
-    pub(crate) fn decode(self, lenient: bool) -> Result<Vec<u8>> {
+    pub(crate) fn decode(self, lenient: bool, task: &Task) -> Result<Vec<u8>> {
         if !self.in_one_scan() {
-            return self.decode_scans(lenient);
+            return self.decode_scans(lenient, task);
         }
         let Self { cursor, tables, frame, first_scan, colour, .. } = &self;
-        Ok(OneScan::new(frame, tables, first_scan, *colour, cursor.bytes)?.pixels())
+        OneScan::new(frame, tables, first_scan, *colour, cursor.bytes)?.pixels(task)
     }
 
-    fn decode_scans(self, lenient: bool) -> Result<Vec<u8>> {
+    fn decode_scans(self, lenient: bool, task: &Task) -> Result<Vec<u8>> {
         let Self { mut cursor, mut tables, frame, first_scan, colour, .. } = self;
         let mut gathered = Gathered::new(&frame);
         let mut scan = first_scan;
         for count in 1.. {
-            gathered.scan(&tables, &scan, &mut cursor)?;
+            gathered.scan(&tables, &scan, &mut cursor, task)?;
             if count == MOST_SCANS {
                 return damaged(cursor.at, format_args!("it has more than {MOST_SCANS} scans"));
             }
@@ -149,7 +155,7 @@ impl<'a> Decoder<'a> {
                 Err(e) => return Err(e),
             }
         }
-        Ok(gathered.pixels(colour))
+        gathered.pixels(colour, task)
     }
 }
 

@@ -10,11 +10,12 @@ use super::{
     markers::Cursor,
     output::Output,
     progressive::{self, Band},
-    refusal::{Result, damaged},
+    refusal::{Result, damaged, in_time},
     scan::{Restarts, Scan},
     sequential,
     tables::{Steps, Tables},
 };
+use crate::image::decode::task::Task;
 
 /// How often a coefficient may be coded. An encoder can ask for 14 bits, one at a time.
 const MOST_PASSES: u8 = 20;
@@ -55,7 +56,7 @@ impl<'a> Gathered<'a> {
     }
 
     /// Reads a scan, up to the marker after it.
-    pub(crate) fn scan(&mut self, tables: &Tables, scan: &Scan, cursor: &mut Cursor<'_>) -> Result<()> {
+    pub(crate) fn scan(&mut self, tables: &Tables, scan: &Scan, cursor: &mut Cursor<'_>, task: &Task) -> Result<()> {
         let mut codings = Vec::new();
         for part in &scan.parts {
             codings.push(match (self.frame.progressive, scan.first, scan.high) {
@@ -84,15 +85,16 @@ impl<'a> Gathered<'a> {
         }
         let mut bits = Bits::new(cursor.bytes, scan.data);
         let restarts = Restarts::new(tables.restart_interval);
-        Arch::new().dispatch(Units { gathered: self, scan, codings: &codings, bits: &mut bits, restarts });
+        Arch::new().dispatch(Units { gathered: self, scan, codings: &codings, bits: &mut bits, restarts, task })?;
         cursor.at = bits.position();
         Ok(())
     }
 
     /// The picture.
-    pub(crate) fn pixels(&self, colour: Colour) -> Vec<u8> {
+    pub(crate) fn pixels(&self, colour: Colour, task: &Task) -> Result<Vec<u8>> {
         let mut output = Output::new(self.frame, colour);
         for row in 0..self.frame.units_high {
+            in_time(task)?;
             let (arch, gathered) = (Arch::new(), self);
             if output.is_whole() {
                 arch.dispatch(Samples::<true> { gathered, row, output: &mut output });
@@ -101,7 +103,7 @@ impl<'a> Gathered<'a> {
             }
             output.give(row + 1);
         }
-        output.pixels()
+        Ok(output.pixels())
     }
 }
 
@@ -112,25 +114,29 @@ struct Units<'u, 'a, 'b> {
     codings: &'u [Coding],
     bits: &'u mut Bits<'b>,
     restarts: Restarts,
+    task: &'u Task,
 }
 
 impl WithSimd for Units<'_, '_, '_> {
-    type Output = ();
+    type Output = Result<()>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self { gathered, scan, codings, bits, mut restarts } = self;
+    fn with_simd<S: Simd>(self, _: S) -> Result<()> {
+        let Self { gathered, scan, codings, bits, mut restarts, task } = self;
         let mut predictions = [0_i32; 4];
         let mut band = Band { first: scan.first, last: scan.last, low: scan.low, empty: 0 };
         let layout = scan.layout(gathered.frame);
         for (row, unit) in (0..layout.high).flat_map(|row| (0..layout.wide).map(move |unit| (row, unit))) {
+            if unit == 0 {
+                in_time(task)?;
+            }
             if restarts.before_unit(bits) {
                 predictions = [0; 4];
                 band.empty = 0;
             }
             if restarts.starved {
                 if restarts.none() {
-                    return;
+                    return Ok(());
                 }
                 continue;
             }
@@ -154,6 +160,7 @@ impl WithSimd for Units<'_, '_, '_> {
             }
             restarts.starved |= bits.overrun();
         }
+        Ok(())
     }
 }
 

@@ -8,11 +8,12 @@ use super::{
     frame::{COEFFICIENTS, Frame},
     huffman::Table,
     output::Output,
-    refusal::Result,
+    refusal::{Result, in_time},
     scan::{Layout, Restarts, Scan},
     sequential,
     tables::{Steps, Tables},
 };
+use crate::image::decode::task::Task;
 
 /// Such a picture under way.
 pub(crate) struct OneScan<'a> {
@@ -65,9 +66,10 @@ impl<'a> OneScan<'a> {
     }
 
     /// The picture.
-    pub(crate) fn pixels(mut self) -> Vec<u8> {
+    pub(crate) fn pixels(mut self, task: &Task) -> Result<Vec<u8>> {
         let (arch, whole) = (Arch::new(), self.output.is_whole());
         for row in 0..self.layout.high {
+            in_time(task)?;
             let scan = &mut self;
             if whole {
                 arch.dispatch(Row::<true> { scan, row });
@@ -78,7 +80,7 @@ impl<'a> OneScan<'a> {
                 self.output.give((row + 1).div_ceil(self.rows));
             }
         }
-        self.output.pixels()
+        Ok(self.output.pixels())
     }
 
     #[inline(always)]

@@ -92,7 +92,9 @@ impl Alpha {
 /// The first `kept` of every `each` samples.
 fn first_of(samples: Samples, each: usize, kept: usize) -> Samples {
     fn pick<T: Copy>(samples: &[T], each: usize, kept: usize) -> Vec<T> {
-        samples.chunks_exact(each).flat_map(|pixel| &pixel[..kept]).copied().collect()
+        let mut out = Vec::with_capacity(samples.len() / each * kept);
+        samples.chunks_exact(each).for_each(|pixel| out.extend_from_slice(&pixel[..kept]));
+        out
     }
     match samples {
         samples if each == kept => samples,
@@ -103,7 +105,9 @@ fn first_of(samples: Samples, each: usize, kept: usize) -> Samples {
 }
 
 fn first_of_four(samples: &[u8], channels: usize) -> Vec<u8> {
-    samples.chunks_exact(channels).flat_map(|pixel| &pixel[..4]).copied().collect()
+    let mut out = Vec::with_capacity(samples.len() / channels * 4);
+    samples.chunks_exact(channels).for_each(|pixel| out.extend_from_slice(&pixel[..4]));
+    out
 }
 
 /// Grey and RGB: few bits stretched to bytes, and white made the largest.
@@ -161,7 +165,12 @@ fn divided(samples: Samples, channels: usize) -> Samples {
 }
 
 fn tripled(samples: &[f32], channels: usize) -> Vec<f32> {
-    samples.chunks_exact(channels).flat_map(|pixel| [&[pixel[0]; 2], pixel].concat()).collect()
+    let mut out = Vec::with_capacity(samples.len() / channels * (channels + 2));
+    for pixel in samples.chunks_exact(channels) {
+        out.extend([pixel[0]; 2]);
+        out.extend_from_slice(pixel);
+    }
+    out
 }
 
 /// The colours that the palette has for the indices: all its reds, greens and blues, 16 bits each, of which PIL takes the upper 8.
@@ -172,10 +181,12 @@ fn looked_up(directory: &Directory<'_>, page: &Page, samples: &[u8], channels: u
         return Err(failure::unsupported(Format::Tiff, "indices without a palette for all of them"));
     };
     let part = |index: u8, colour: usize| (palette[colour * count + usize::from(index)] >> 8) as u8;
-    let pixels = samples.chunks_exact(channels);
-    Ok(pixels
-        .flat_map(|pixel| (0..3).map(|c| part(pixel[0], c)).chain(pixel[1..].iter().copied()).collect::<Vec<_>>())
-        .collect())
+    let mut out = Vec::with_capacity(samples.len() / channels * (channels + 2));
+    for pixel in samples.chunks_exact(channels) {
+        out.extend([0, 1, 2].map(|colour| part(pixel[0], colour)));
+        out.extend_from_slice(&pixel[1..]);
+    }
+    Ok(out)
 }
 
 /// From brightness and two differences of colour, by the page's own coefficients, which PIL heeds in compressed pages only.

@@ -29,6 +29,11 @@ pub(super) const REFERENCE_BLACK_WHITE: u16 = 532;
 pub(super) const XMP: u16 = 700;
 pub(super) const PROFILE: u16 = 34675;
 
+/// Entries of a page, of which a `BigTIFF` could claim any number: as many as another TIFF can have.
+const MOST_ENTRIES: usize = u16::MAX as usize;
+/// A chain of more pages has no end that anyone waits for.
+const MOST_PAGES: usize = 1 << 20;
+
 /// How numbers and offsets are written.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layout {
@@ -65,8 +70,9 @@ struct Entry {
     at: usize,
 }
 
-/// Page `wanted`, or how many there are if there are fewer. None if the first directory is not within the file.
-pub(super) fn page(file: &[u8], wanted: u32) -> Option<Result<Directory<'_>, usize>> {
+/// Page `wanted`, or how many there are if there are fewer. None if the first directory is not within the file. The search ends
+/// with the pages found so far once it `is_late`.
+pub(super) fn page(file: &[u8], wanted: u32, is_late: impl Fn() -> bool) -> Option<Result<Directory<'_>, usize>> {
     let big_endian = file.starts_with(b"MM");
     let mut layout = Layout { big_endian, big: false };
     layout.big = layout.read(file, 2, 2)? == 43;
@@ -75,7 +81,8 @@ pub(super) fn page(file: &[u8], wanted: u32) -> Option<Result<Directory<'_>, usi
     let mut directory = None;
     for number in 0..=wanted as usize {
         // A chain that comes back to itself has ended, and so has one that leaves the file.
-        let found = if next != 0 && seen.insert(next) { Directory::read(file, layout, next) } else { None };
+        let goes_on = next != 0 && seen.len() < MOST_PAGES && seen.insert(next) && !is_late();
+        let found = if goes_on { Directory::read(file, layout, next) } else { None };
         match found {
             Some(found) => next = directory.insert(found).next,
             None if number == 0 => return None,
@@ -89,7 +96,7 @@ impl<'a> Directory<'a> {
     fn read(file: &'a [u8], layout: Layout, at: u64) -> Option<Self> {
         let at = usize::try_from(at).ok()?;
         let (count_bytes, line_bytes, offset_bytes) = if layout.big { (8, 20, 8) } else { (2, 12, 4) };
-        let count = usize::try_from(layout.read(file, at, count_bytes)?).ok()?;
+        let count = usize::try_from(layout.read(file, at, count_bytes)?).ok().filter(|count| *count <= MOST_ENTRIES)?;
         let start = at + count_bytes;
         let end = start.checked_add(count.checked_mul(line_bytes)?)?;
         let lines = file.get(start..end)?.chunks_exact(line_bytes);
@@ -182,18 +189,18 @@ mod tests {
     #[test]
     fn pages_are_found_and_a_chain_without_end_is_counted() {
         let file = two_pages();
-        let width = |number| page(&file, number).unwrap().ok().unwrap().number(WIDTH);
+        let width = |number| page(&file, number, || false).unwrap().ok().unwrap().number(WIDTH);
         assert_eq!((width(0), width(1)), (Some(7), Some(300)));
-        assert_eq!(page(&file, 2).unwrap().err(), Some(2));
+        assert_eq!(page(&file, 2, || false).unwrap().err(), Some(2));
     }
 
     #[test]
     fn what_leaves_the_file_is_not_there() {
         let mut file = two_pages();
-        assert!(page(&file[..12], 0).is_none());
+        assert!(page(&file[..12], 0, || false).is_none());
         // A thousand widths.
         file[14..16].copy_from_slice(&1000_u16.to_le_bytes());
-        let first = page(&file, 0).unwrap().ok().unwrap();
+        let first = page(&file, 0, || false).unwrap().ok().unwrap();
         assert!(first.has(WIDTH) && first.numbers(WIDTH).is_none() && first.bytes(HEIGHT).is_none());
     }
 }

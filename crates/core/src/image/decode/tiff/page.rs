@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     Result,
-    image::{DecodeOptions, Format, Limits, decode::failure},
+    image::{
+        Format, Limits,
+        decode::{failure, task::Task},
+    },
 };
 
 pub(super) const WHITE_IS_ZERO: u64 = 0;
@@ -16,6 +19,9 @@ pub(super) const INDEXED: u64 = 3;
 pub(super) const CMYK: u64 = 5;
 pub(super) const YCC: u64 = 6;
 pub(super) const LAB: u64 = 8;
+
+/// Bytes that are held for each strip or tile while its place is read, written into another directory and read again.
+const PLACE: u64 = 192;
 
 const FAX_4: u64 = 4;
 pub(super) const JPEG: u64 = 7;
@@ -60,11 +66,11 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) fn read(directory: &Directory<'_>, bytes: &[u8], options: &DecodeOptions) -> Result<Self> {
-        if !options.allow_truncated && MEANINGFUL.iter().any(|tag| directory.lost(*tag)) {
+    pub(super) fn read(directory: &Directory<'_>, bytes: &[u8], task: &Task) -> Result<Self> {
+        if !task.allow_truncated && MEANINGFUL.iter().any(|tag| directory.lost(*tag)) {
             return Err(failure::truncated(Format::Tiff, bytes));
         }
-        let limits = &options.limits;
+        let limits = &task.limits;
         let damaged = |why: &str| failure::damaged(Format::Tiff, bytes, why);
         let number = |tag, default| directory.number(tag).unwrap_or(default);
         let side = |tag| directory.number(tag).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
@@ -108,16 +114,48 @@ impl Page {
                 return Err(failure::unsupported(Format::Tiff, "planes or deep samples of reduced colour"));
             }
         }
-        page.read_pieces(directory, bytes, limits)?;
+        let pieces = page.measure_pieces(directory, bytes, limits)?;
+        let pixels = u64::from(width) * u64::from(height);
+        task.check_memory(pixels.saturating_mul(page.working()).saturating_add(pieces.saturating_mul(PLACE)))
+            .map_err(|e| e.context(format_args!("a page of {width} x {height} pixels in {pieces} pieces")))?;
+        page.read_places(directory, bytes, pieces as usize)?;
         Ok(page)
     }
 
-    fn read_pieces(&mut self, directory: &Directory<'_>, bytes: &[u8], limits: &Limits) -> Result<()> {
+    /// Bytes for each pixel that are held at a time at most, on the way from what is stored to the image.
+    fn working(&self) -> u64 {
+        let samples = u64::from(self.samples);
+        let stored = samples * u64::from(self.bits.div_ceil(8));
+        // As they are once they are bytes, words or floats, and whether they are made so.
+        let (element, made) = match (self.bits, self.sample_format) {
+            (8, _) => (1, false),
+            (16, 1) => (2, false),
+            (32, 3) => (4, false),
+            (1..=7, _) => (1, true),
+            (32 | 64, 1) => (2, true),
+            _ => (4, true),
+        };
+        let elements = samples * element;
+        let made = stored + if made { elements } else { 0 };
+        let together = match self.shared {
+            // Brightnesses and two differences for each group, and then three samples for each pixel.
+            (across, down) if across * down > 1 => stored + 3,
+            _ if self.planar => 2 * elements,
+            _ => elements,
+        };
+        let colours = match self.photometric {
+            WHITE_IS_ZERO | BLACK_IS_ZERO if element < 4 && samples <= 2 => 0,
+            RGB if samples <= 4 => 0,
+            _ => 4 * element,
+        };
+        let image = if self.photometric == RGB && element == 1 && samples == 3 { 0 } else { 3 };
+        made.max(together).max(elements + colours).max((elements + colours).min(4 * element) + image)
+    }
+
+    /// How the page is cut, and into how many pieces.
+    fn measure_pieces(&mut self, directory: &Directory<'_>, bytes: &[u8], limits: &Limits) -> Result<u64> {
         let damaged = |why: &str| failure::damaged(Format::Tiff, bytes, why);
-        let tiled = directory.has(tag::TILE_OFFSETS);
-        let (offsets, lengths) =
-            if tiled { (tag::TILE_OFFSETS, tag::TILE_BYTES) } else { (tag::STRIP_OFFSETS, tag::STRIP_BYTES) };
-        let per_plane = if tiled {
+        let per_plane = if directory.has(tag::TILE_OFFSETS) {
             let side = |tag| directory.number(tag).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
             let (Some(width), Some(height)) = (side(tag::TILE_WIDTH), side(tag::TILE_HEIGHT)) else {
                 return Err(damaged("the size of its tiles is missing, or 0"));
@@ -131,18 +169,27 @@ impl Page {
             self.pieces = Pieces::Strips { rows };
             self.height.div_ceil(rows).into()
         };
-        let wanted = per_plane * if self.planar { u64::from(self.samples) } else { 1 };
-        let Some(offsets) = directory.first_numbers(offsets, wanted as usize) else {
+        Ok(per_plane * if self.planar { u64::from(self.samples) } else { 1 })
+    }
+
+    /// Where its `wanted` pieces are.
+    fn read_places(&mut self, directory: &Directory<'_>, bytes: &[u8], wanted: usize) -> Result<()> {
+        let damaged = |why: &str| failure::damaged(Format::Tiff, bytes, why);
+        let (offsets, lengths) = match self.pieces {
+            Pieces::Tiles { .. } => (tag::TILE_OFFSETS, tag::TILE_BYTES),
+            Pieces::Strips { .. } => (tag::STRIP_OFFSETS, tag::STRIP_BYTES),
+        };
+        let Some(offsets) = directory.first_numbers(offsets, wanted) else {
             return Err(damaged("the places of its strips or tiles are missing, or leave the file"));
         };
-        if (offsets.len() as u64) < wanted {
+        if offsets.len() < wanted {
             return Err(damaged(&format!("it has {} of its {wanted} strips or tiles", offsets.len())));
         }
         // A length that is missing reaches to the end of the file, as it may where nothing is compressed.
-        let lengths = directory.first_numbers(lengths, wanted as usize).unwrap_or_default();
+        let lengths = directory.first_numbers(lengths, wanted).unwrap_or_default();
         let lengths = lengths.into_iter().chain(std::iter::repeat(u64::MAX));
         let within = |(offset, length): (u64, u64)| (offset, length.min((bytes.len() as u64).saturating_sub(offset)));
-        self.places = offsets.into_iter().zip(lengths).take(wanted as usize).map(within).collect();
+        self.places = offsets.into_iter().zip(lengths).take(wanted).map(within).collect();
         Ok(())
     }
 

@@ -10,35 +10,30 @@ use super::{
 use crate::{
     Result,
     image::{
-        DecodeOptions, Format, Samples,
-        decode::{failure, jpeg},
+        Format, Samples,
+        decode::{failure, jpeg, task::Task, timed::Timed},
     },
 };
 
 /// The samples, those of a pixel together, one to an element, and the page as they now are.
-pub(super) fn read(
-    bytes: &[u8],
-    directory: &Directory<'_>,
-    mut page: Page,
-    options: &DecodeOptions,
-) -> Result<(Samples, Page)> {
+pub(super) fn read(bytes: &[u8], directory: &Directory<'_>, mut page: Page, task: &Task) -> Result<(Samples, Page)> {
     if page.compression == page::JPEG {
-        let samples = read_jpeg(bytes, directory, &page, options)?;
+        let samples = read_jpeg(bytes, directory, &page, task)?;
         if page.photometric == page::YCC && page.samples == 3 {
             page.photometric = page::RGB;
         }
         return Ok((Samples::U8(samples), page));
     }
     let failed = |e| failure::of_tiff_crate(bytes, e);
-    let most = usize::try_from(options.limits.max_alloc).unwrap_or(usize::MAX);
+    let most = usize::try_from(task.limits.max_alloc).unwrap_or(usize::MAX);
     let mut limits = Limits::default();
     (limits.decoding_buffer_size, limits.ifd_value_size, limits.intermediate_buffer_size) = (most, most, most);
     let plain = page.plain(directory.layout.big_endian);
-    let decoder = Decoder::new(plain.file(bytes)).map_err(failed)?;
+    let decoder = Decoder::new(Timed::new(plain.file(bytes), task)).map_err(failed)?;
     let mut decoder = decoder.with_limits(limits);
     let mut result = DecodingResult::U8(Vec::new());
     if let Err(e) = decoder.read_image_to_buffer(&mut result)
-        && !(options.allow_truncated && failure::is_tiff_truncation(&e))
+        && !(task.allow_truncated && failure::is_tiff_truncation(&e))
     {
         return Err(failed(e));
     }
@@ -76,7 +71,9 @@ fn single(packed: &[u8], page: &Page) -> Vec<u8> {
     let mask = (1 << bits) - 1;
     let sample = |bytes: &[u8], at: usize| bytes[at * bits / 8] >> (8 - bits - at * bits % 8) & mask;
     let rows = packed.chunks_exact((row * bits).div_ceil(8).max(1));
-    rows.flat_map(|bytes| (0..row).map(move |at| sample(bytes, at))).collect()
+    let mut out = Vec::with_capacity(rows.len() * row);
+    rows.for_each(|bytes| out.extend((0..row).map(|at| sample(bytes, at))));
+    out
 }
 
 /// The samples of a pixel together, of planes one after another.
@@ -84,7 +81,9 @@ fn interleave<T: Copy>(planes: &[T], pixels: usize, each: usize) -> Vec<T> {
     if planes.len() < pixels * each {
         return Vec::new();
     }
-    (0..pixels).flat_map(|pixel| (0..each).map(move |plane| planes[plane * pixels + pixel])).collect()
+    let mut out = Vec::with_capacity(pixels * each);
+    (0..pixels).for_each(|pixel| out.extend((0..each).map(|plane| planes[plane * pixels + pixel])));
+    out
 }
 
 /// Three samples for every pixel, of groups that share their colour: all their brightnesses, and two differences.
@@ -105,7 +104,7 @@ fn spread(groups: &[u8], page: &Page) -> Vec<u8> {
 }
 
 /// The samples of strips or tiles that are JPEGs, perhaps with common tables.
-fn read_jpeg(bytes: &[u8], directory: &Directory<'_>, page: &Page, options: &DecodeOptions) -> Result<Vec<u8>> {
+fn read_jpeg(bytes: &[u8], directory: &Directory<'_>, page: &Page, task: &Task) -> Result<Vec<u8>> {
     if page.planar || page.bits != 8 {
         return Err(failure::unsupported(Format::Tiff, "JPEG of planes, or of other samples than bytes"));
     }
@@ -122,22 +121,25 @@ fn read_jpeg(bytes: &[u8], directory: &Directory<'_>, page: &Page, options: &Dec
     };
     let across = width.div_ceil(piece_width);
     let mut out = vec![0; width * height * each];
+    let task = &task.holding(out.len() as u64);
     for (number, (offset, length)) in page.places.iter().enumerate() {
+        task.check_time(Format::Tiff)?;
         let (x, y) = (number % across * piece_width, number / across * piece_height);
         let piece = usize::try_from(*offset).ok().and_then(|offset| bytes.get(offset..)?.get(..*length as usize));
         let Some(piece) = piece.and_then(|piece| piece.strip_prefix(&[0xff, 0xd8])) else {
-            if options.allow_truncated {
+            if task.allow_truncated {
                 break;
             }
             return Err(failure::truncated(Format::Tiff, bytes));
         };
         let mut file = [&[0xff, 0xd8], &adobe[..], tables, piece].concat();
-        if options.allow_truncated {
+        if task.allow_truncated {
             file.extend([0xff, 0xd9]);
         } else if !piece.ends_with(&[0xff, 0xd9]) && !piece.ends_with(&[0xff, 0xd9, 0]) {
             return Err(failure::truncated(Format::Tiff, bytes));
         }
-        let part = jpeg::decode_part(&file, (piece_width, piece_height), options)
+        let held = task.holding(file.len() as u64);
+        let part = jpeg::decode_part(&file, (piece_width, piece_height), &held)
             .map_err(|e| e.context(format_args!("strip or tile {number} of the TIFF")))?;
         if part.channels != each {
             let what = format!("a JPEG of {} samples in a TIFF of {each}", part.channels);
