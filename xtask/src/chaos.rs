@@ -162,7 +162,8 @@ fn table(faults: &[Box<dyn Fault>], tallies: &[Tally]) -> String {
 fn write(args: &Args, faults: &[Box<dyn Fault>], table: &str) -> Result<()> {
     let path = root().join(PAGE);
     let page = fs::read_to_string(&path).context(PAGE)?;
-    let happens: String = faults.iter().map(|f| format!("- *{}*: {}\n", f.name(), f.happens())).collect();
+    let happens: Vec<String> = faults.iter().map(|f| format!("- *{}*: {}", f.name(), f.happens())).collect();
+    let happens = happens.join("\n");
     let text = format!("`{}`. {}.\n\n{table}\n{happens}", args.shown(), Machine::look());
     fs::write(&path, between_markers(&page, "chaos", &text)?)?;
     println!("written: {PAGE}");

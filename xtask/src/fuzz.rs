@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let targets = wanted(&args.targets)?;
     build()?;
     let corpus = root().join("fuzz/corpus");
-    run_step(replay()?.arg("--write-seeds").arg(&corpus))?;
+    run_step(replay().arg("--write-seeds").arg(&corpus))?;
     let rows: Vec<Row> = targets.iter().map(|target| fuzz(target, args.seconds)).collect::<Result<_>>()?;
     println!("\n{}", table::markdown(&rows));
     if args.write {
@@ -72,14 +72,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// The check of `cargo xtask test`: the targets themselves, their seeds, and damaged copies of those.
 pub(crate) fn check() -> Result<()> {
     run_step(&mut cargo(&["fmt", "--check", "--manifest-path", MANIFEST]))?;
-    run_step(replay()?.args(["--mutations", "400"]))
+    run_step(replay().args(["--mutations", "400"]))
 }
 
 /// The program that runs targets without libFuzzer, to be given its arguments.
-fn replay() -> Result<Command> {
+fn replay() -> Command {
     let mut command = cargo(&["run", "--quiet", "--locked", "--manifest-path", MANIFEST, "--no-default-features"]);
     command.args(["--bin", "replay"]).env("CARGO_TARGET_DIR", target_dir().join("fuzz")).arg("--");
-    Ok(command)
+    command
 }
 
 /// The names of the targets that were asked for.
