@@ -15,7 +15,7 @@ use crate::{
 pub(super) fn run(count: usize, write: bool) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (images, out) = (folder.path().join("images"), folder.path().join("out.jsonl"));
-    let mut make = replay()?;
+    let mut make = replay();
     run_step(make.arg("--write-images").arg(&images).args(["--mutations", &count.to_string()]))?;
     run_step(&mut cargo(&["build", "--release", "--locked", "--package", "imbed-cli"]))?;
     let program = target_dir().join("release").join(format!("imbed{}", std::env::consts::EXE_SUFFIX));
