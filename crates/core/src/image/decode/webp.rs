@@ -21,8 +21,8 @@ use crate::{
     options::{Alpha, Icc},
 };
 
-/// Bytes for each pixel of an animation: the canvas, and a frame in three forms.
-const WORKING: u64 = 16;
+/// Bytes for each pixel of an animation: the canvas, a frame in three forms, and what its decoder holds for blocks of pixels.
+const WORKING: u64 = 18;
 
 pub(super) fn decode(bytes: &[u8], task: &Task) -> Result<Decoded> {
     // Orientation and profile may come after the picture, so that even a picture that is whole may lack something.
