@@ -215,14 +215,15 @@ struct Response {
 /// Deletes the objects that a list of keys names.
 fn delete(bucket: &mut Bucket, list: &[u8]) -> Response {
     let list = String::from_utf8_lossy(list);
-    let mut deleted = String::new();
+    let mut deleted = Vec::new();
     if let Bucket::Objects(objects) = bucket {
         for key in list.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next()) {
             objects.remove(key);
-            deleted += &format!("<Deleted><Key>{key}</Key></Deleted>");
+            deleted.push(format!("<Deleted><Key>{key}</Key></Deleted>"));
         }
     }
-    Response { status: "200 OK", headers: vec![], body: format!("<DeleteResult>{deleted}</DeleteResult>").into() }
+    let body = format!("<DeleteResult>{}</DeleteResult>", deleted.concat());
+    Response { status: "200 OK", headers: vec![], body: body.into() }
 }
 
 impl State {
