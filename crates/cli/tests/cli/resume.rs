@@ -82,7 +82,7 @@ fn waiting_run(folder: &Folder, output: &str) -> (Child, std::process::ChildStdi
     use std::io::Write;
     let mut child = spawn(folder, &["-", "-o", output, "--part-rows", "8", "--batch-size", "8", "--resume"]);
     let mut input = child.stdin.take().unwrap();
-    let list: String = (0..36).map(|i| format!("shots/{i:02}.png\n")).collect();
+    let list = (0..36).map(|i| format!("shots/{i:02}.png\n")).collect::<Vec<_>>().concat();
     input.write_all(list.as_bytes()).unwrap();
     let place = if output.ends_with('/') { output.to_owned() } else { format!("{output}.parts") };
     wait_until(|| parts(folder, &place).len() == 4);
@@ -143,7 +143,7 @@ fn an_interrupt_keeps_what_is_done_and_says_how_to_go_on() {
             "{message}"
         );
         drop(input);
-        let list: String = (0..40).map(|i| format!("shots/{i:02}.png\n")).collect();
+        let list = (0..40).map(|i| format!("shots/{i:02}.png\n")).collect::<Vec<_>>().concat();
         let mut again = folder.imbed(&["embed", "-", "-o", output, "--part-rows", "8", "--resume", "--json"]);
         let assert = again.write_stdin(list).assert().code(0);
         let summary: Value = serde_json::from_str(&stdout(&assert)).unwrap();
@@ -360,7 +360,7 @@ fn a_row_that_stops_the_run_leaves_what_was_done_and_can_be_passed_over() {
     assert!(message.contains("row 36 (shots/36.png)") && message.contains("--on-error"), "{message}");
     assert!(message.contains("rows are kept in out.parquet.parts; to go on:"), "{message}");
 
-    let list: String = (0..40).map(|i| format!("shots/{i:02}.png\n")).collect();
+    let list = (0..40).map(|i| format!("shots/{i:02}.png\n")).collect::<Vec<_>>().concat();
     let args = ["embed", "-", "-o", "out.parquet", "--part-rows", "8", "--resume"];
     let go_on = |more: &[&str], code: i32| {
         let mut command = folder.imbed(&[&args[..], more].concat());
