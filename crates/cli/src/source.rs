@@ -62,7 +62,7 @@ pub(crate) struct Source {
 
 enum Part {
     Paths(Paths),
-    Table(TablePart),
+    Table(Box<TablePart>),
 }
 
 impl Source {
@@ -87,7 +87,7 @@ impl Source {
                         table.path.display(),
                         table.detail
                     ));
-                    parts.push(Part::Table(TablePart::new(table, image, args)));
+                    parts.push(Part::Table(Box::new(TablePart::new(*table, image, args))));
                 }
             }
         }
@@ -126,7 +126,7 @@ impl Source {
         let rows = parts.into_iter().map(move |part| -> Box<dyn Rows> {
             match part {
                 Part::Paths(paths) => Box::new(FileRows::new(paths, Arc::clone(&carry))),
-                Part::Table(part) => Box::new(TableRows::new(part, Arc::clone(&carry))),
+                Part::Table(part) => Box::new(TableRows::new(*part, Arc::clone(&carry))),
             }
         });
         (rows, limit.unwrap_or(u64::MAX))
@@ -152,7 +152,7 @@ impl Part {
 
 enum Found {
     Paths(String, Paths),
-    Table(Table),
+    Table(Box<Table>),
 }
 
 /// What each input turns out to be. Neighbouring single files become one part, so that chunks are full.
@@ -178,7 +178,7 @@ fn expand(inputs: &[String], allow_urls: bool, skipped: &mut Skipped) -> Result<
         } else if is_file && list::is_list(path) {
             found.push(Found::Paths(input.clone(), list::from_file(path)?));
         } else if is_file {
-            found.push(Found::Table(Table::open(path)?));
+            found.push(Found::Table(Box::new(Table::open(path)?)));
         } else if is_pattern(input) {
             found.extend(pattern(input, skipped)?);
         } else {
@@ -207,7 +207,7 @@ fn pattern(input: &str, skipped: &mut Skipped) -> Result<Vec<Found>> {
         found.push(Found::Paths(input.to_owned(), Paths::of(images)));
     }
     for table in tables {
-        found.push(Found::Table(Table::open(Path::new(&table))?));
+        found.push(Found::Table(Box::new(Table::open(Path::new(&table))?)));
     }
     Ok(found)
 }

@@ -70,7 +70,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Outcome {
     let schema = output_schema(source.schema(), vectors, args.failures.errors_column.as_deref());
     let on_error = resolved.descriptor.options().on_error;
     let opened = Output::open(args, &target, &engine, source.schema(), &schema, on_error)?;
-    Run::new(args, schema, on_error).go(&engine, source, opened, server)
+    Run::new(args, schema, on_error).go(&engine, source, opened, &server)
 }
 
 /// The linked providers under the configuration, offline if the user said so.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use arrow_array::{ArrayRef, Int64Array};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::{arrow::arrow_reader::ParquetRecordBatchReaderBuilder, file::metadata::RowGroupMetaData};
 use serde_json::Value;
 
 use crate::fixture::{Embedded, Folder, batch, binary, png, stderr, stdout, write_parquet};
@@ -463,7 +463,7 @@ fn row_groups_of_one_file_are_those_of_its_parts() {
     folder.imbed(&["embed", "shots", "-o", "out.parquet", "--part-rows", "8"]).assert().code(0);
     let file = fs::File::open(folder.path("out.parquet")).unwrap();
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
-    let rows: Vec<i64> = reader.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
+    let rows: Vec<i64> = reader.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).collect();
     assert_eq!(rows, [8; 5]);
     let provenance = reader.schema().field_with_name("embedding").unwrap().metadata().clone();
     assert!(provenance.contains_key("imbed.weights"));

@@ -49,7 +49,7 @@ impl<'a> Run<'a> {
         Self { args, schema, on_error, examples: Vec::new(), write: Duration::ZERO }
     }
 
-    pub(super) fn go(mut self, engine: &Engine, source: Source, opened: Opened, server: Server) -> Outcome {
+    pub(super) fn go(mut self, engine: &Engine, source: Source, opened: Opened, server: &Server) -> Outcome {
         let start = Instant::now();
         let messages = &self.args.messages;
         let progress = Progress::new(source.total, !messages.quiet && !messages.json);
@@ -62,7 +62,7 @@ impl<'a> Run<'a> {
         let metrics = if resuming && first.is_none() {
             Ok(MetricsSnapshot::default())
         } else {
-            self.embed(engine, first.into_iter().chain(chunks), &mut output, &progress, (&server, total))
+            self.embed(engine, first.into_iter().chain(chunks), &mut output, &progress, (server, total))
         };
         let metrics = match metrics.and_then(|metrics| output.take_rest().fatal().map(|()| metrics)) {
             Ok(metrics) if output.has_all() => metrics,

@@ -109,7 +109,9 @@ fn leaves(path: &str, value: &Value, found: &mut impl FnMut(&str, &Value)) {
         Value::Object(members) if !members.is_empty() => {
             let mut members: Vec<_> = members.iter().collect();
             members.sort_by_key(|(name, _)| rank(name));
-            members.into_iter().for_each(|(name, value)| leaves(&below(name), value, found));
+            for (name, value) in members {
+                leaves(&below(name), value, found);
+            }
         }
         Value::Array(values) if !values.is_empty() => {
             values.iter().enumerate().for_each(|(i, value)| leaves(&below(&i.to_string()), value, found));

@@ -62,7 +62,9 @@ pub(super) fn join(
         return Err(Error::new(ErrorKind::Internal, "there is no part to make a file of"));
     };
     described.push(footer(&counts));
-    described.into_iter().for_each(|pair| writer.append_key_value_metadata(pair));
+    for pair in described {
+        writer.append_key_value_metadata(pair);
+    }
     let buffered = writer.into_inner().map_err(unwritable)?;
     buffered.into_inner().map_err(|e| unwritable(e.into_error()))
 }

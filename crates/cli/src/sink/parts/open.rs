@@ -21,7 +21,7 @@ const ROWS: u64 = 4096;
 const BYTES: usize = 32 << 20;
 /// Or when so much time has passed, so that a run that dies loses no more. A slow model shall not leave thousands of small files,
 /// so a part lasts a hundredth of the time that the run has taken, within these bounds.
-const TIME: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(300)];
+const TIME: [Duration; 2] = [Duration::from_secs(30), Duration::from_mins(5)];
 
 /// A part that is being written.
 pub(super) struct OpenPart {
@@ -50,7 +50,9 @@ impl OpenPart {
 
     pub(super) fn write(&mut self, batch: &RecordBatch, ids: &[RowId], tally: &Tally) -> Result<()> {
         self.sink.write(batch)?;
-        ids.iter().for_each(|id| self.hasher.add(*id));
+        for id in ids {
+            self.hasher.add(*id);
+        }
         self.rows += ids.len() as u64;
         self.nulls += tally.nulls;
         for (kind, n) in &tally.failed {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use imbed::core::ErrorKind;
-use parquet::file::metadata::{KeyValue, ParquetMetaData};
+use parquet::file::metadata::{KeyValue, ParquetMetaData, RowGroupMetaData};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -38,7 +38,9 @@ impl Stretch {
 
 fn hash(ids: &[RowId]) -> String {
     let mut hasher = Hasher::default();
-    ids.iter().for_each(|id| hasher.add(*id));
+    for id in ids {
+        hasher.add(*id);
+    }
     hasher.finish()
 }
 
@@ -105,7 +107,7 @@ impl FileFooter {
         let footer: Self = read(metadata, PARTS)?;
         let mut groups = metadata.row_groups().iter();
         for part in &footer.parts {
-            let rows: i64 = groups.by_ref().take(part.groups).map(|group| group.num_rows()).sum();
+            let rows: i64 = groups.by_ref().take(part.groups).map(RowGroupMetaData::num_rows).sum();
             if u64::try_from(rows) != Ok(part.stretch.rows) {
                 return None;
             }

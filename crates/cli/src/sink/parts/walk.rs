@@ -145,7 +145,10 @@ impl<I: Iterator<Item = Box<dyn Rows>>> Iterator for Walk<I> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, mpsc};
+    use std::{
+        collections::BTreeMap,
+        sync::{Arc, mpsc},
+    };
 
     use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     use imbed::engine::Images;
@@ -185,9 +188,11 @@ mod tests {
     fn part(numbers: impl IntoIterator<Item = u64>) -> Part {
         let ids: Vec<RowId> = numbers.into_iter().map(RowId::numbered).collect();
         let mut hasher = Hasher::default();
-        ids.iter().for_each(|id| hasher.add(*id));
+        for id in &ids {
+            hasher.add(*id);
+        }
         let (rows, hash) = (ids.len() as u64, hasher.finish());
-        let stretch = Stretch { first: ids[0], rows, hash, nulls: 0, failed: Default::default() };
+        let stretch = Stretch { first: ids[0], rows, hash, nulls: 0, failed: BTreeMap::default() };
         Part { at: At::File(format!("{rows}")), stretch, bytes: 0 }
     }
 
@@ -210,20 +215,20 @@ mod tests {
         let mut firsts = walk.map(|chunk| chunk.unwrap().first_row.unwrap());
         let chunks: Vec<u64> = firsts.by_ref().collect();
         drop(firsts);
-        let (mut text, mut unfit) = (String::new(), u64::MAX);
+        let (mut text, mut unfit) = (Vec::new(), u64::MAX);
         let mut announced = Vec::new();
         for note in heard {
             match note {
-                Note::Kept { part, first_row } => text += &format!("{first_row}:kept {} ", part.stretch.rows),
+                Note::Kept { part, first_row } => text.push(format!("{first_row}:kept {}", part.stretch.rows)),
                 Note::Chunk { ids, first_row, fresh } => {
                     announced.push(first_row);
-                    text += &format!("{first_row}:{}{} ", if fresh { "fresh " } else { "" }, ids.len());
+                    text.push(format!("{first_row}:{}{}", if fresh { "fresh " } else { "" }, ids.len()));
                 }
                 Note::End { stale } => unfit = stale.iter().map(|p| p.stretch.rows).sum(),
             }
         }
         assert_eq!(announced, chunks);
-        (text.trim_end().to_owned(), unfit)
+        (text.join(" "), unfit)
     }
 
     #[test]
