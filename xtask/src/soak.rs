@@ -135,8 +135,10 @@ fn line(Outcome { name, faults, course }: &Outcome) -> String {
 
 /// The program with clusters and SQL.
 fn build(dev: bool) -> Result<PathBuf> {
-    // The workspace with its tests is what `cargo xtask test` builds; other features would build everything anew.
-    let mut command = cargo(&["build", "--workspace", "--locked", "--quiet", "--features", "imbed-cli/cluster"]);
+    // The workspace with its tests is what `cargo xtask test` builds; without them its dependencies have other features, and would be
+    // built anew.
+    let mut command = cargo(&["build", "--workspace", "--all-targets", "--locked", "--quiet"]);
+    command.args(["--features", "imbed-cli/cluster"]);
     setup::libtorch()?.tell(&mut command);
     let profile = if dev { "debug" } else { "release" };
     if !dev {
