@@ -13,8 +13,8 @@ use super::{
     watch::{Course, LOOK},
 };
 
-/// Rows of a part: how much a kill may cost.
-const PART_ROWS: &str = "2000";
+/// Rows of a part: few, or a process that is killed after a few seconds would never have done one.
+const PART_ROWS: &str = "250";
 
 /// The run that the others are held against, and its folder.
 pub(super) const UNDISTURBED: &str = "undisturbed";
