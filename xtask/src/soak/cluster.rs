@@ -64,8 +64,9 @@ pub(super) fn run(stage: &Stage) -> Result<Outcome> {
         if let Some(status) = client.try_wait()? {
             break status;
         }
-        // Twice as seldom as a process alone: what it had done has to be done again by the other first.
-        if last.elapsed() > stage.every * 2 {
+        // Less often than a process alone: that an executor is gone is noticed after some seconds, and what it had done since its last
+        // part has to be done again by the other first.
+        if last.elapsed() > stage.every * 6 {
             drop(executors.remove(0));
             executors.push(Process::executor(stage, &scheduler)?);
             faults += 1;
