@@ -203,3 +203,12 @@ fn a_bucket_is_read_and_written_as_files_are() {
     let assert = sql(&["SELECT path FROM images('s3://nowhere/')"]).code(3);
     assert!(stderr(&assert).contains("no such bucket") && !stderr(&assert).contains("canary"), "{}", stderr(&assert));
 }
+
+#[test]
+fn a_folder_of_parts_is_one_table() {
+    let folder = Folder::with_shots(5);
+    folder.imbed(&["embed", "shots", "-o", "out/", "--part-rows", "2"]).assert().code(0);
+    let query = "SELECT count(*) AS rows, count(embedding) AS vectors FROM t";
+    let text = stdout(&folder.imbed(&["sql", "--table", "t=out", "--json", query]).assert().code(0));
+    assert_eq!(text.trim(), r#"{"rows":5,"vectors":5}"#);
+}

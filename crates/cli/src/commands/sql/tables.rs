@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use arrow_schema::Schema;
 use datafusion::prelude::{CsvReadOptions, JsonReadOptions, ParquetReadOptions, SessionContext};
 use imbed::core::{Error, ErrorKind, Result};
 use imbed_datafusion::{cause, is_url, store_table};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 /// Makes `file` known as `name`.
 pub(super) async fn register(context: &SessionContext, name: &str, file: &str) -> Result<()> {
@@ -30,7 +32,10 @@ pub(super) async fn register(context: &SessionContext, name: &str, file: &str) -
         }
         Some(other) => {
             let ending = format!(".{other}");
-            context.register_parquet(name, file, ParquetReadOptions::default().file_extension(&ending)).await
+            let schema = schema_of_parts(Path::new(file));
+            let mut options = ParquetReadOptions::default().file_extension(&ending);
+            options.schema = schema.as_ref();
+            context.register_parquet(name, file, options).await
         }
         None => {
             return Err(Error::new(ErrorKind::BadInput, format!("--table {name}={file}: this is not a table"))
@@ -38,6 +43,16 @@ pub(super) async fn register(context: &SessionContext, name: &str, file: &str) -
         }
     }
     .map_err(|e| failed(&e))
+}
+
+/// The columns of a folder of parts, of which each says in its footer which rows it holds: different things, where a table has one.
+/// `None` for any other folder or file, whose columns are found by whoever reads it.
+fn schema_of_parts(folder: &Path) -> Option<Schema> {
+    let mut parts = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    let part = parts.find(|path| path.extension().is_some_and(|e| e == "parquet"))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(part).ok()?).ok()?;
+    let schema = reader.schema();
+    schema.metadata().contains_key("imbed.part").then(|| Schema::new(schema.fields().clone()))
 }
 
 /// The extension that says the format: the file's, or that of the first table in a folder.
