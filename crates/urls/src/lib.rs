@@ -2,8 +2,8 @@
 //!
 //! Addresses come from tables, and tables from anywhere, so whoever wrote one must not be able to reach through us what only we can
 //! reach. [`Urls`] fetches `http` and `https` alone; each name on the way, that of a redirect too, is looked up here and the connection is
-//! made to the very address that was looked at ([`resolve`]), which must be one of the public internet ([`public`]) unless the user has
-//! named the host ([`Host`]). Time, bytes and redirects are limited ([`limits`]), no proxy of the environment is used, and no message
+//! made to the very address that was looked at (`resolve`), which must be one of the public internet (`public`) unless the user has
+//! named the host ([`Host`]). Time, bytes and redirects are limited (`limits`), no proxy of the environment is used, and no message
 //! repeats what may be a secret of an address ([`imbed_core::address`]).
 
 mod address;
