@@ -190,7 +190,18 @@ fn format_of(path: &Path) -> Option<OutputFormat> {
 
 /// An error of a library that writes, which keeps the I/O error under it.
 fn unwritable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(ErrorKind::Io, format!("writing the output: {error}")).source(error)
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    let mut beneath = None;
+    while let Some(current) = cause {
+        beneath = beneath.or(current.downcast_ref::<std::io::Error>());
+        cause = current.source();
+    }
+    // What the system says, where it does, and not how a library passes it on.
+    let message = format!("writing the output: {}", beneath.map_or_else(|| error.to_string(), ToString::to_string));
+    let full = beneath.is_some_and(|e| e.kind() == std::io::ErrorKind::StorageFull);
+    let wrapped = Error::new(ErrorKind::Io, message);
+    let wrapped = if full { wrapped.hint("make room there, or name an output on another disk") } else { wrapped };
+    wrapped.source(error)
 }
 
 #[cfg(test)]
@@ -213,6 +224,15 @@ mod tests {
         assert!(target("x/", Some(OutputFormat::Npy)).is_err());
         assert!(Target::new("-", &args(None, false)).unwrap().is_stdout());
         assert!(Target::new("-", &args(Some(OutputFormat::Npy), false)).is_err());
+    }
+
+    #[test]
+    fn a_full_disk_is_told_as_the_system_says_it_with_a_next_step() {
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let said = full.to_string();
+        let error = unwritable(::parquet::errors::ParquetError::External(Box::new(full)));
+        assert_eq!(error.message(), format!("writing the output: {said}"));
+        assert!(error.hint_text().unwrap().contains("make room"));
     }
 
     #[test]

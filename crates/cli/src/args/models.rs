@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::name_and_value;
+use super::values::name_and_value;
 
 // Lines of at most 79 characters: they are printed as they stand.
 

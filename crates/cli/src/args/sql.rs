@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{OnCluster, name_and_value};
+use super::{OnCluster, values::name_and_value};
 
 // Lines of at most 79 characters: they are printed as they stand.
 

@@ -5,6 +5,8 @@ use std::{num::NonZeroUsize, time::Duration};
 use clap::Args;
 use imbed::urls::Host;
 
+use super::values::seconds;
+
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Addresses")]
 pub(crate) struct UrlArgs {
@@ -27,25 +29,4 @@ pub(crate) struct UrlArgs {
 
 fn host(text: &str) -> Result<Host, String> {
     text.parse().map_err(|error: imbed::core::Error| error.to_string())
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let within = |time: &Duration| !time.is_zero() && *time <= Duration::from_hours(24);
-    seconds
-        .filter(within)
-        .ok_or_else(|| format!("'{text}' is no time: write seconds, such as 30 or 0.5, at most a day"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_some_seconds_of_a_day() {
-        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
-        for wrong in ["", "0", "-1", "inf", "nan", "1e300", "90000", "1m"] {
-            assert!(seconds(wrong).is_err(), "{wrong}");
-        }
-    }
 }
