@@ -24,12 +24,12 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 
-use crate::step::root;
+use crate::page::Page;
 use contestant::{Contestant, Course};
 use machine::Machine;
 use programs::Programs;
 
-const PAGE: &str = "docs/benchmarks.md";
+const PAGE: Page = Page("docs/benchmarks.md");
 const MODELS: [&str; 4] = ["clip-vit-b32", "clip-vit-l14", "siglip-b16", "dinov2-b"];
 
 #[derive(Debug, clap::Args)]
@@ -133,13 +133,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         contest::hold(&course, contestants(args), args.count as usize, args.rounds as usize, |outcome, rounds| {
             results.insert(name.clone(), outcome.to_json());
             let heading = format!("{}\n\n{}", heading(args, rounds, &machine), report::model(outcome));
-            publish(args, &machine, &results, (name, heading))
+            publish(args, &machine, &results, (name, &heading))
         })?;
     }
     if let Some(table) = &args.retrieval {
         let (text, shares) = retrieval(&programs, &std::path::absolute(table)?, args, &machine, scratch.path());
         results.insert("retrieval".to_owned(), shares);
-        publish(args, &machine, &results, ("retrieval", text))?;
+        publish(args, &machine, &results, ("retrieval", &text))?;
     }
     Ok(())
 }
@@ -154,10 +154,10 @@ fn contestants(args: &Args) -> Vec<Contestant> {
 }
 
 /// Shows a section and writes down all that is known, so that a run that is cut short leaves what it had.
-fn publish(args: &Args, machine: &Machine, results: &Map<String, Value>, section: (&str, String)) -> Result<()> {
-    println!("\n{}", section.1);
+fn publish(args: &Args, machine: &Machine, results: &Map<String, Value>, (name, text): (&str, &str)) -> Result<()> {
+    println!("\n{text}");
     keep(args, machine, results)?;
-    if args.write { write(section) } else { Ok(()) }
+    if args.write { PAGE.write(&format!("bench:{name}"), text) } else { Ok(()) }
 }
 
 /// The user's own files, as many as are wanted.
@@ -212,16 +212,6 @@ fn keep(args: &Args, machine: &Machine, results: &Map<String, Value>) -> Result<
     Ok(())
 }
 
-/// Puts a section's tables into the page of benchmarks.
-fn write((name, text): (&str, String)) -> Result<()> {
-    let path = root().join(PAGE);
-    let page = fs::read_to_string(&path)?;
-    let page = report::between_markers(&page, name, &text).map_err(|why| anyhow::anyhow!("{PAGE}: {why}"))?;
-    fs::write(&path, page)?;
-    println!("written: {PAGE}");
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,9 +246,8 @@ mod tests {
 
     #[test]
     fn every_table_has_its_place_in_the_docs() {
-        let page = fs::read_to_string(root().join(PAGE)).unwrap();
         for name in MODELS.iter().chain(&["retrieval"]) {
-            report::between_markers(&page, name, "").unwrap();
+            PAGE.read(&format!("bench:{name}")).unwrap();
         }
     }
 }

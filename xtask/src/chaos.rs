@@ -7,21 +7,19 @@ mod faults;
 pub(crate) mod pictures;
 mod round;
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use crate::{
     bench::machine::Machine,
-    step::{self, cargo, root, target_dir},
+    page::Page,
+    step::{self, cargo, target_dir},
 };
 use compare::Difference;
 use round::{Round, Stage};
 
-const PAGE: &str = "docs/chaos.md";
+pub(crate) const PAGE: Page = Page("docs/chaos.md");
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -158,24 +156,11 @@ fn table(faults: &[Box<dyn Fault>], tallies: &[Tally]) -> String {
     HEADINGS.to_owned() + &lines.collect::<String>()
 }
 
-/// Puts what was found into the page, between its markers.
+/// Puts what was found into the page.
 fn write(args: &Args, faults: &[Box<dyn Fault>], table: &str) -> Result<()> {
-    let path = root().join(PAGE);
-    let page = fs::read_to_string(&path).context(PAGE)?;
     let happens: Vec<String> = faults.iter().map(|f| format!("- *{}*: {}", f.name(), f.happens())).collect();
     let happens = happens.join("\n");
-    let text = format!("`{}`. {}.\n\n{table}\n{happens}", args.shown(), Machine::look());
-    fs::write(&path, between_markers(&page, "chaos", &text)?)?;
-    println!("written: {PAGE}");
-    Ok(())
-}
-
-/// `page` with `text` between the markers of `name`.
-pub(crate) fn between_markers(page: &str, name: &str, text: &str) -> Result<String> {
-    let (from, to) = (format!("<!-- {name} -->"), format!("<!-- /{name} -->"));
-    let parts = page.split_once(&from).and_then(|(before, rest)| Some((before, rest.split_once(&to)?.1)));
-    let (before, after) = parts.with_context(|| format!("{PAGE} has no {from} followed by {to}"))?;
-    Ok(format!("{before}{from}\n\n{}\n\n{to}{after}", text.trim()))
+    PAGE.write("chaos", &format!("`{}`. {}.\n\n{table}\n{happens}", args.shown(), Machine::look()))
 }
 
 #[cfg(test)]
@@ -184,10 +169,8 @@ mod tests {
 
     #[test]
     fn the_page_has_a_place_for_each_table() {
-        let page = fs::read_to_string(root().join(PAGE)).unwrap();
         for name in ["chaos", "soak"] {
-            let new = between_markers(&page, name, "x").unwrap();
-            assert_eq!(between_markers(&new, name, "x").unwrap(), new);
+            PAGE.read(name).unwrap();
         }
     }
 }

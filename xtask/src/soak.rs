@@ -14,17 +14,16 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::{
     bench::machine::Machine,
-    chaos::{between_markers, pictures::picture},
+    chaos::{PAGE, pictures::picture},
     setup,
-    step::{self, cargo, root, target_dir},
+    step::{self, cargo, target_dir},
 };
 use watch::Course;
 
-const PAGE: &str = "docs/chaos.md";
 /// Images of a folder: file systems like it, and so do people.
 const PER_FOLDER: u32 = 1000;
 
@@ -105,10 +104,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     );
     println!("\n{text}");
     if !args.dry {
-        let path = root().join(PAGE);
-        let page = fs::read_to_string(&path).context(PAGE)?;
-        fs::write(&path, between_markers(&page, "soak", &text)?)?;
-        println!("written: {PAGE}");
+        PAGE.write("soak", &text)?;
     }
     if !wrong.is_empty() {
         bail!("rows are not as they should be: {}", wrong.join(", "));

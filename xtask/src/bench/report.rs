@@ -164,26 +164,9 @@ fn slower(a: &Figures, b: &Figures) -> std::cmp::Ordering {
     a.whole.median().unwrap_or(f64::INFINITY).total_cmp(&b.whole.median().unwrap_or(f64::INFINITY))
 }
 
-/// `page` with `text` between the markers of `name`, or an error that says which are missing.
-pub(crate) fn between_markers(page: &str, name: &str, text: &str) -> Result<String, String> {
-    let (from, to) = (format!("<!-- bench:{name} -->"), format!("<!-- /bench:{name} -->"));
-    let parts = page.split_once(&from).and_then(|(before, rest)| Some((before, rest.split_once(&to)?.1)));
-    let (before, after) = parts.ok_or_else(|| format!("the page has no {from} followed by {to}"))?;
-    Ok(format!("{before}{from}\n\n{}\n\n{to}{after}", text.trim()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_stands_between_the_markers_is_replaced() {
-        let page = "a\n<!-- bench:x -->\nold\n<!-- /bench:x -->\nb\n";
-        let new = between_markers(page, "x", "new\n").unwrap();
-        assert_eq!(new, "a\n<!-- bench:x -->\n\nnew\n\n<!-- /bench:x -->\nb\n");
-        assert_eq!(between_markers(&new, "x", "new").unwrap(), new);
-        assert!(between_markers(page, "y", "").unwrap_err().contains("bench:y"));
-    }
 
     #[test]
     fn a_failure_is_quoted_by_the_line_that_says_why() {

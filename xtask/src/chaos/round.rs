@@ -104,6 +104,27 @@ impl<'a> Round<'a> {
         thread::sleep(self.stage.undisturbed.mul_f64(share * 0.8));
     }
 
+    /// A run at a random moment; none if it ended before.
+    pub(crate) fn caught(&mut self) -> Result<Option<Child>> {
+        let mut child = self.start()?;
+        self.wait();
+        Ok(child.try_wait()?.is_none().then_some(child))
+    }
+
+    /// Changes something at random moments of one run, at most `most` times, and how often. The run must end well.
+    pub(crate) fn meanwhile(&mut self, most: u32, mut change: impl FnMut(&mut Self) -> Result<()>) -> Result<u32> {
+        let mut child = self.start()?;
+        let mut changes = 0;
+        while changes < most && child.try_wait()?.is_none() {
+            self.wait();
+            change(self)?;
+            changes += 1;
+        }
+        let ended = child.wait_with_output()?;
+        ensure!(matches!(ended.status.code(), Some(0 | 1)), "ended with {}:\n{}", ended.status, said(&ended));
+        Ok(changes)
+    }
+
     /// Runs until the output is whole.
     pub(crate) fn finish(&mut self) -> Result<()> {
         let ended = self.start()?.wait_with_output()?;

@@ -32,7 +32,7 @@ pub(super) fn run(count: usize, write: bool) -> Result<()> {
     let bugs: Vec<&str> = text.lines().filter(|line| line.contains("panicked") || line.contains("internal:")).collect();
     ensure!(bugs.is_empty(), "{} images found a bug, such as {}", bugs.len(), bugs[0]);
     if write {
-        table::write_part("mutations", &report)?;
+        table::PAGE.write("mutations", &report)?;
     }
     Ok(())
 }

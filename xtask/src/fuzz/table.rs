@@ -1,12 +1,12 @@
 //! What fuzzing found, as a table of the guide that later runs add to.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::step::root;
+use crate::page::Page;
 
-const PAGE: &str = "docs/fuzzing.md";
+pub(super) const PAGE: Page = Page("docs/fuzzing.md");
 const HEADINGS: &str = "| target | executions | minutes | branches covered | peak MiB | crashes in these runs |\n\
                         |---|--:|--:|--:|--:|--:|\n";
 
@@ -79,9 +79,7 @@ pub(super) fn markdown(rows: &[Row]) -> String {
 
 /// Adds the figures to those of the page.
 pub(super) fn add(rows: &[Row]) -> Result<()> {
-    let path = root().join(PAGE);
-    let page = std::fs::read_to_string(&path).context(PAGE)?;
-    let old = between(&page, "table").context("docs/fuzzing.md has no place for the table")?;
+    let old = PAGE.read("fuzz")?;
     let mut all: BTreeMap<String, Row> =
         old.lines().filter_map(Row::of_markdown).map(|row| (row.target.clone(), row)).collect();
     for row in rows {
@@ -89,28 +87,7 @@ pub(super) fn add(rows: &[Row]) -> Result<()> {
         all.insert(row.target.clone(), sum);
     }
     let rows: Vec<Row> = all.into_values().collect();
-    write(&page, "table", &markdown(&rows))
-}
-
-/// Puts `text` into the page between the marks of `name`.
-pub(super) fn write_part(name: &str, text: &str) -> Result<()> {
-    let page = std::fs::read_to_string(root().join(PAGE)).context(PAGE)?;
-    write(&page, name, text)
-}
-
-fn write(page: &str, name: &str, text: &str) -> Result<()> {
-    let old = between(page, name).with_context(|| format!("{PAGE} has no place for the {name}"))?;
-    let mut marked = String::new();
-    let _ = write!(marked, "<!-- {name} -->\n\n{text}\n<!-- end of {name} -->");
-    let page = page.replace(&format!("<!-- {name} -->{old}<!-- end of {name} -->"), &marked);
-    std::fs::write(root().join(PAGE), page).context(PAGE)?;
-    println!("{PAGE} is written");
-    Ok(())
-}
-
-fn between<'a>(page: &'a str, name: &str) -> Option<&'a str> {
-    let (_, rest) = page.split_once(&format!("<!-- {name} -->"))?;
-    Some(rest.split_once(&format!("<!-- end of {name} -->"))?.0)
+    PAGE.write("fuzz", &markdown(&rows))
 }
 
 #[cfg(test)]
@@ -138,7 +115,6 @@ mod tests {
 
     #[test]
     fn the_page_has_a_place_for_each_part() {
-        let page = std::fs::read_to_string(root().join(PAGE)).unwrap();
-        assert!(between(&page, "table").is_some() && between(&page, "mutations").is_some());
+        assert!(PAGE.read("fuzz").is_ok() && PAGE.read("mutations").is_ok());
     }
 }

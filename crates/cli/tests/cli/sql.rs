@@ -212,3 +212,22 @@ fn a_folder_of_parts_is_one_table() {
     let text = stdout(&folder.imbed(&["sql", "--table", "t=out", "--json", query]).assert().code(0));
     assert_eq!(text.trim(), r#"{"rows":5,"vectors":5}"#);
 }
+
+#[test]
+fn a_key_in_a_query_that_is_refused_is_not_repeated() {
+    let folder = Folder::with_shots(1);
+    for arguments in [
+        "api_key => 'sk-canary'",
+        "provider => 'openai', api_key => 'sk-canary'",
+        "options => '{\"api_key\": \"sk-canary\"}'",
+        "options => '{\"api_key\": \"sk-canary\", broken'",
+        "options => 'api_key=sk-canary'",
+    ] {
+        for explain in ["", "EXPLAIN "] {
+            let query = format!("{explain}SELECT embed_image(image, {arguments}) FROM images('shots')");
+            let assert = folder.imbed(&["sql", &query]).assert().code(2);
+            let said = stdout(&assert) + &stderr(&assert);
+            assert!(!said.contains("canary"), "{query}: {said}");
+        }
+    }
+}

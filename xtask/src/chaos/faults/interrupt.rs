@@ -21,11 +21,7 @@ impl Fault for Interrupt {
     fn disturb(&self, round: &mut Round<'_>, most: u32) -> Result<u32> {
         let mut faults = 0;
         while faults < most {
-            let mut child = round.start()?;
-            round.wait();
-            if child.try_wait()?.is_some() {
-                break;
-            }
+            let Some(mut child) = round.caught()? else { break };
             signal(&child, "INT")?;
             if faults % 3 == 2 && child.try_wait()?.is_none() {
                 signal(&child, "INT")?;

@@ -22,11 +22,7 @@ impl Fault for Kill {
     fn disturb(&self, round: &mut Round<'_>, most: u32) -> Result<u32> {
         let mut faults = 0;
         while faults < most {
-            let mut child = round.start()?;
-            round.wait();
-            if child.try_wait()?.is_some() {
-                break;
-            }
+            let Some(mut child) = round.caught()? else { break };
             child.kill()?;
             child.wait()?;
             faults += 1;

@@ -2,12 +2,9 @@
 
 use std::fs;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
-use crate::chaos::{
-    Fault,
-    round::{Round, said},
-};
+use crate::chaos::{Fault, round::Round};
 
 pub(crate) struct Unreadable;
 
@@ -21,18 +18,11 @@ impl Fault for Unreadable {
     }
 
     fn disturb(&self, round: &mut Round<'_>, most: u32) -> Result<u32> {
-        let mut child = round.start()?;
-        let mut faults = 0;
-        while faults < most && child.try_wait()?.is_none() {
-            round.wait();
+        round.meanwhile(most, |round| {
             let image = round.image()?;
             fs::remove_file(&image)?;
-            link_to_nowhere(&image)?;
-            faults += 1;
-        }
-        let ended = child.wait_with_output()?;
-        ensure!(matches!(ended.status.code(), Some(0 | 1)), "ended with {}:\n{}", ended.status, said(&ended));
-        Ok(faults)
+            link_to_nowhere(&image)
+        })
     }
 }
 

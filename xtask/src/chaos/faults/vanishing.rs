@@ -2,12 +2,9 @@
 
 use std::fs;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
-use crate::chaos::{
-    Fault,
-    round::{Round, said},
-};
+use crate::chaos::{Fault, round::Round};
 
 pub(crate) struct Vanishing;
 
@@ -21,15 +18,6 @@ impl Fault for Vanishing {
     }
 
     fn disturb(&self, round: &mut Round<'_>, most: u32) -> Result<u32> {
-        let mut child = round.start()?;
-        let mut faults = 0;
-        while faults < most && child.try_wait()?.is_none() {
-            round.wait();
-            fs::remove_file(round.image()?)?;
-            faults += 1;
-        }
-        let ended = child.wait_with_output()?;
-        ensure!(matches!(ended.status.code(), Some(0 | 1)), "ended with {}:\n{}", ended.status, said(&ended));
-        Ok(faults)
+        round.meanwhile(most, |round| Ok(fs::remove_file(round.image()?)?))
     }
 }
