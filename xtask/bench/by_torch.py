@@ -18,7 +18,10 @@ class Transformers:
         torch.set_num_threads(args.threads)
         torch.set_grad_enabled(False)
         self.dtype = DTYPES[args.dtype]
-        self.model = AutoModel.from_pretrained(args.model, dtype=self.dtype).eval()
+        self.device = args.device
+        # A GPU is as hungry as several processes can feed it.
+        self.workers = 1 if self.device == "cpu" else args.threads
+        self.model = AutoModel.from_pretrained(args.model, dtype=self.dtype).eval().to(self.device)
         self.processor = AutoImageProcessor.from_pretrained(args.model)
         size = self.processor.crop_size if getattr(self.processor, "do_center_crop", False) else self.processor.size
         self.side = size["height"]
@@ -33,7 +36,7 @@ class Transformers:
         return self.processor(images=opened(paths), return_tensors="pt")["pixel_values"].to(self.dtype)
 
     def ahead(self, batches):
-        """Batches that a process beside this one prepares."""
+        """Batches that processes beside this one prepare."""
         prepare = self.processor, self.dtype
 
         class Prepared(torch.utils.data.Dataset):
@@ -44,12 +47,12 @@ class Transformers:
                 processor, dtype = prepare
                 return processor(images=opened(batches[i]), return_tensors="pt")["pixel_values"].to(dtype)
 
-        return torch.utils.data.DataLoader(Prepared(), batch_size=None, num_workers=1)
+        return torch.utils.data.DataLoader(Prepared(), batch_size=None, num_workers=self.workers)
 
     def run(self, pixels):
         with torch.inference_mode():
-            given = self.forward(pixel_values=pixels)
-        return (given if torch.is_tensor(given) else given.pooler_output).float().numpy()
+            given = self.forward(pixel_values=pixels.to(self.device))
+        return (given if torch.is_tensor(given) else given.pooler_output).float().cpu().numpy()
 
 
 class SentenceTransformers:
@@ -58,7 +61,7 @@ class SentenceTransformers:
 
         torch.set_num_threads(args.threads)
         self.batch = args.batch
-        self.model = SentenceTransformer(str(args.model), device="cpu", model_kwargs={"dtype": DTYPES[args.dtype]})
+        self.model = SentenceTransformer(str(args.model), device=args.device, model_kwargs={"dtype": DTYPES[args.dtype]})
         for module in self.model:
             # A model that knows no texts: the class token's vector, as the others take it, and not the mean.
             if hasattr(module, "pooling_mode"):

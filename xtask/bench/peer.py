@@ -44,6 +44,7 @@ def arguments():
     parser.add_argument("--compile", action="store_true", help="torch.compile the model")
     parser.add_argument("--batch", type=int, default=32, help="0 is the peer's own")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--device", default="cpu", help="cuda:0, of peers that compute on a GPU; Daft finds it by itself")
     parser.add_argument("--overlap", action="store_true")
     parser.add_argument("--model-only", type=float, metavar="SECONDS")
     return parser.parse_args()

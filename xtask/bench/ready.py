@@ -71,6 +71,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--no-graphs", action="store_true")
     args = parser.parse_args()
     checkpoint = args.out / "checkpoint"
     checkpoint.mkdir(parents=True, exist_ok=True)
@@ -81,7 +82,8 @@ def main():
     kind = AutoConfig.from_pretrained(args.model).model_type
     if kind in ("clip", "siglip"):
         tokenizer(checkpoint, {"clip": "CLIPTokenizerFast", "siglip": "PreTrainedTokenizerFast"}[kind])
-    graphs(checkpoint, args.out / "graphs")
+    if not args.no_graphs:
+        graphs(checkpoint, args.out / "graphs")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ use machine::Machine;
 use programs::Programs;
 
 const PAGE: Page = Page("docs/benchmarks.md");
-const MODELS: [&str; 4] = ["clip-vit-b32", "clip-vit-l14", "siglip-b16", "dinov2-b"];
+const MODELS: [&str; 5] = ["clip-vit-b32", "clip-vit-b16", "clip-vit-l14", "siglip-b16", "dinov2-b"];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -46,9 +46,19 @@ pub(crate) struct Args {
     /// Seeded checkpoints of full size.
     #[arg(long, value_delimiter = ',', default_value = "clip-vit-b32", value_parser = MODELS)]
     models: Vec<String>,
-    /// Number types of imbed, and of its peers.
-    #[arg(long, value_delimiter = ',', default_value = "f32,bf16,int8,auto")]
+    /// Number types of imbed, and of its peers [default: f32,bf16,int8,auto; on a GPU f32,bf16].
+    #[arg(long, value_delimiter = ',')]
     dtypes: Vec<String>,
+    /// Where models run, such as cuda:0 [default: the processor]. On a GPU imbed is measured with the providers candle and, if
+    /// LIBTORCH or LIBTORCH_USE_PYTORCH is set, torch.
+    #[arg(long, value_name = "DEVICE", value_parser = gpu)]
+    device: Option<String>,
+    /// A folder with the programs imbed and bench, built elsewhere, instead of building them.
+    #[arg(long, value_name = "FOLDER")]
+    programs: Option<PathBuf>,
+    /// A Python that has the peers' packages, instead of an environment of their own.
+    #[arg(long, value_name = "PATH")]
+    peers_python: Option<PathBuf>,
     /// An option of imbed embed that all its runs are given, such as decode=fast; may be repeated.
     #[arg(long = "option", value_name = "NAME=VALUE")]
     options: Vec<String>,
@@ -79,9 +89,10 @@ impl Args {
         let mut words = vec!["cargo xtask bench".to_owned()];
         let mut option = |name: &str, value: String| words.push(format!("--{name} {value}"));
         option("models", self.models.join(","));
-        option("dtypes", self.dtypes.join(","));
+        option("dtypes", self.dtypes().join(","));
         option("count", self.count.to_string());
         option("rounds", self.rounds.to_string());
+        self.device.iter().for_each(|device| option("device", device.clone()));
         self.options.iter().for_each(|value| option("option", value.clone()));
         if !self.images.is_empty() {
             option("images", "PHOTOS".to_owned());
@@ -95,6 +106,20 @@ impl Args {
             names => words.push(format!("--peers={}", names.join(","))),
         }
         words.join(" ")
+    }
+
+    fn dtypes(&self) -> Vec<String> {
+        let usual: &[&str] = match (self.dtypes.as_slice(), &self.device) {
+            ([], None) => &["f32", "bf16", "int8", "auto"],
+            ([], Some(_)) => &["f32", "bf16"],
+            (asked, _) => return asked.to_vec(),
+        };
+        usual.iter().map(ToString::to_string).collect()
+    }
+
+    /// The mark of a section of the docs.
+    fn section(&self, name: &str) -> String {
+        if self.device.is_some() { format!("bench:gpu:{name}") } else { format!("bench:{name}") }
     }
 
     /// The peers by name; none is all.
@@ -111,16 +136,25 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         ensure!(table.is_file(), "--retrieval: {} is not there", table.display());
     }
     let machine = Machine::look();
+    let machine = if args.device.is_some() { machine.and_gpu() } else { machine };
     println!("{machine}");
-    let programs = Programs::build()?;
-    let python = if args.peers.is_empty() { PathBuf::new() } else { peers::python(&args.python)? };
+    let programs = match &args.programs {
+        Some(folder) => Programs::there(folder)?,
+        None => Programs::build(args.device.is_some())?,
+    };
+    let python = match &args.peers_python {
+        _ if args.peers.is_empty() => PathBuf::new(),
+        Some(python) => python.clone(),
+        None => peers::python(&args.python)?,
+    };
     let photos = if args.images.is_empty() { programs.photos(args.count as usize)? } else { own(args)? };
     let scratch = tempfile::tempdir()?;
     let mut results = Map::new();
     for name in &args.models {
         println!("\n=== {name}");
         let checkpoint = programs.checkpoint(name)?;
-        let ready = if args.peers.is_empty() { PathBuf::new() } else { peers::ready(&python, &checkpoint)? };
+        let graphs = args.device.is_none();
+        let ready = if args.peers.is_empty() { PathBuf::new() } else { peers::ready(&python, &checkpoint, graphs)? };
         let course = Course {
             programs: &programs,
             checkpoint,
@@ -129,6 +163,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             python: python.clone(),
             ready,
             scratch: scratch.path().to_owned(),
+            gpu: args.device.clone(),
         };
         contest::hold(&course, contestants(args), args.count as usize, args.rounds as usize, |outcome, rounds| {
             results.insert(name.clone(), outcome.to_json());
@@ -144,11 +179,29 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// A GPU's name, as the command line takes it.
+fn gpu(text: &str) -> Result<String, String> {
+    let number = text.strip_prefix("cuda:").or_else(|| text.strip_prefix("metal:"));
+    match number {
+        Some(number) if number.parse::<usize>().is_ok() => Ok(text.to_owned()),
+        _ => Err("name a GPU, such as cuda:0".to_owned()),
+    }
+}
+
 /// imbed in each number type, and who is measured beside it.
 fn contestants(args: &Args) -> Vec<Contestant> {
-    let mut all: Vec<Contestant> = args.dtypes.iter().map(|dtype| Contestant::imbed(dtype)).collect();
+    let dtypes = args.dtypes();
+    let peers: fn(&[String], &[String]) -> Vec<Contestant>;
+    let mut all: Vec<Contestant>;
+    if args.device.is_some() {
+        all = dtypes.iter().flat_map(|dtype| Contestant::imbed_on_gpu(dtype)).collect();
+        peers = Contestant::peers_on_gpu;
+    } else {
+        all = dtypes.iter().map(|dtype| Contestant::imbed(dtype)).collect();
+        peers = Contestant::peers;
+    }
     if !args.peers.is_empty() {
-        all.extend(Contestant::peers(&args.dtypes, args.only()));
+        all.extend(peers(&dtypes, args.only()));
     }
     all
 }
@@ -157,7 +210,7 @@ fn contestants(args: &Args) -> Vec<Contestant> {
 fn publish(args: &Args, machine: &Machine, results: &Map<String, Value>, (name, text): (&str, &str)) -> Result<()> {
     println!("\n{text}");
     keep(args, machine, results)?;
-    if args.write { PAGE.write(&format!("bench:{name}"), text) } else { Ok(()) }
+    if args.write { PAGE.write(&args.section(name), text) } else { Ok(()) }
 }
 
 /// The user's own files, as many as are wanted.
@@ -182,7 +235,7 @@ fn retrieval(programs: &Programs, table: &Path, args: &Args, machine: &Machine, 
         args.shown()
     );
     let mut shares = Map::new();
-    for dtype in &args.dtypes {
+    for dtype in &args.dtypes() {
         let cell = match retrieval::share(programs, table, dtype, &args.options, scratch) {
             Ok(share) => {
                 shares.insert(dtype.clone(), json!(share));
@@ -246,8 +299,11 @@ mod tests {
 
     #[test]
     fn every_table_has_its_place_in_the_docs() {
-        for name in MODELS.iter().chain(&["retrieval"]) {
-            PAGE.read(&format!("bench:{name}")).unwrap();
+        let (here, gpu) = (parsed("x"), parsed("x --device cuda:0"));
+        for name in MODELS {
+            PAGE.read(&here.section(name)).unwrap();
+            PAGE.read(&gpu.section(name)).unwrap();
         }
+        PAGE.read(&here.section("retrieval")).unwrap();
     }
 }

@@ -15,8 +15,6 @@ use super::{
 
 /// Images of the warm-up, whose vectors are held against each other.
 const WARM_UP: usize = 128;
-/// Images that a model alone is given at once.
-const BATCH: usize = 32;
 /// For how long a model alone, and all but the model, is run in a round.
 const SECONDS: usize = 4;
 const CEILINGS: [&str; 3] = ["f32", "bf16", "int8"];
@@ -68,6 +66,9 @@ impl Figures {
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) images: usize,
+    /// Images that a model alone is given at once.
+    pub(crate) batch: usize,
+    pub(crate) on_gpu: bool,
     /// imbed first.
     pub(crate) figures: Vec<Figures>,
     /// Who could not take part, and why.
@@ -96,7 +97,7 @@ impl Outcome {
         let ceilings: Map<String, Value> =
             CEILINGS.iter().zip(&self.ceilings).map(|(name, c)| ((*name).to_owned(), c.to_json())).collect();
         json!({
-            "images": self.images, "macs_per_image": self.macs, "batch_of_the_model_alone": BATCH,
+            "images": self.images, "macs_per_image": self.macs, "batch_of_the_model_alone": self.batch,
             "prepare_images_per_second": self.prepare.to_json(), "ceilings_gops": ceilings,
             "contestants": self.figures.iter().map(Figures::to_json).collect::<Vec<_>>(),
             "failures": self.failures.iter().map(|(name, why)| json!({ "name": name, "why": why })).collect::<Vec<_>>(),
@@ -114,6 +115,8 @@ pub(crate) fn hold(
 ) -> Result<()> {
     let mut outcome = Outcome {
         images,
+        batch: course.batch(),
+        on_gpu: course.gpu.is_some(),
         figures: Vec::new(),
         failures: Vec::new(),
         prepare: Samples::default(),
@@ -166,7 +169,7 @@ fn warm_up(course: &Course<'_>, mut who: Contestant, images: usize) -> Result<(F
 }
 
 fn round(course: &Course<'_>, outcome: &mut Outcome) -> Result<()> {
-    let ceilings = course.programs.ceilings()?;
+    let ceilings = course.ceilings()?;
     for (name, samples) in CEILINGS.iter().zip(&mut outcome.ceilings) {
         samples.0.extend(ceilings[name].as_f64());
     }
@@ -189,7 +192,7 @@ fn turn(course: &Course<'_>, figures: &mut Figures) -> Result<Option<f64>> {
     figures.whole.push(seconds);
     figures.peak.0.extend(peak);
     figures.one.push(process::run(&mut course.whole(&figures.who, Some(1), None))?.seconds);
-    let Some(mut model) = course.model(&figures.who, BATCH, SECONDS) else { return Ok(None) };
+    let Some(mut model) = course.model(&figures.who, course.batch(), SECONDS) else { return Ok(None) };
     let said = process::run(&mut model)?.said;
     figures.model.0.extend(median(&said["milliseconds_per_image"]));
     Ok(said["macs_per_image"].as_f64())

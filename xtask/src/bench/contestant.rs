@@ -5,7 +5,10 @@ use std::{
     process::Command,
 };
 
-use super::{machine, programs::Programs};
+use anyhow::Result;
+use serde_json::Value;
+
+use super::{machine, process, programs::Programs};
 
 /// imbed with one number type, or one setting of somebody else's program.
 #[derive(Debug, Clone)]
@@ -15,6 +18,8 @@ pub(crate) struct Contestant {
     pub(crate) dtype: String,
     /// The arguments of xtask/bench/peer.py; `None` is imbed.
     peer: Option<Vec<&'static str>>,
+    /// imbed's provider; `None` is the default one.
+    provider: Option<&'static str>,
     /// Whether it may prepare a batch while the model works on another: both ways are tried and the faster is measured.
     pub(crate) may_overlap: bool,
     /// What was found.
@@ -29,10 +34,29 @@ impl Contestant {
             name: format!("imbed {dtype}"),
             dtype: dtype.to_owned(),
             peer: None,
+            provider: None,
             may_overlap: false,
             overlaps: false,
             model_alone: true,
         }
+    }
+
+    /// imbed with the providers that compute on a GPU.
+    pub(crate) fn imbed_on_gpu(dtype: &str) -> impl Iterator<Item = Self> + '_ {
+        let with = move |provider| Self {
+            name: format!("imbed {provider} {dtype}"),
+            provider: Some(provider),
+            ..Self::imbed(dtype)
+        };
+        ["candle", "torch"].into_iter().map(with)
+    }
+
+    /// The peers that compute on a GPU by themselves, chosen as [`peers`](Self::peers) are.
+    pub(crate) fn peers_on_gpu(dtypes: &[String], only: &[String]) -> Vec<Self> {
+        let able = ["transformers", "sentence-transformers", "daft, its own batch"];
+        let mut all = Self::peers(dtypes, only);
+        all.retain(|c| able.iter().any(|name| c.name == format!("{name} {}", c.dtype)));
+        all
     }
 
     /// The peers whose number type is one of `dtypes`, and whose name, in whole words, is in `only` unless that is
@@ -42,6 +66,7 @@ impl Contestant {
             name: name.to_owned(),
             dtype: dtype.to_owned(),
             peer: Some(args.to_vec()),
+            provider: None,
             may_overlap,
             overlaps: false,
             model_alone,
@@ -71,6 +96,11 @@ impl Contestant {
         self.peer.is_none()
     }
 
+    /// What tells it from the others of imbed.
+    pub(crate) fn setting(&self) -> &str {
+        self.name.strip_prefix("imbed ").unwrap_or(&self.name)
+    }
+
     /// The same, preparing a batch while the model works on another.
     pub(crate) fn overlapped(&self) -> Self {
         Self { overlaps: true, ..self.clone() }
@@ -94,6 +124,8 @@ pub(crate) struct Course<'a> {
     pub(crate) ready: PathBuf,
     /// A folder for what is written.
     pub(crate) scratch: PathBuf,
+    /// Where models run, `cuda:0`; `None` is the processor.
+    pub(crate) gpu: Option<String>,
 }
 
 impl Course<'_> {
@@ -111,6 +143,12 @@ impl Course<'_> {
         } else {
             let mut command = Command::new(&self.programs.imbed);
             command.arg("embed").arg(&self.photos).arg("--model").arg(&self.checkpoint).args(["--dtype", &who.dtype]);
+            if let Some(provider) = who.provider {
+                command.args(["--provider", provider]);
+            }
+            if let Some(gpu) = &self.gpu {
+                command.args(["--device", gpu]);
+            }
             for option in self.options {
                 command.args(["--option", option]);
             }
@@ -130,6 +168,8 @@ impl Course<'_> {
             None => {
                 let mut command = self.helper("model");
                 command.args([&batch, &seconds]).arg(format!("dtype={}", who.dtype)).args(self.options);
+                command.args(who.provider.map(|provider| format!("provider={provider}")));
+                command.args(self.gpu.as_ref().map(|gpu| format!("device={gpu}")));
                 Some(command)
             }
             Some(args) if who.model_alone => {
@@ -139,6 +179,23 @@ impl Course<'_> {
             }
             Some(_) => None,
         }
+    }
+
+    /// Thousand million operations a second of the device, by number type: what its cores do on registers, or, on a GPU, what its
+    /// vendor's library makes of one large product.
+    pub(crate) fn ceilings(&self) -> Result<Value> {
+        let Some(gpu) = &self.gpu else { return self.programs.ceilings() };
+        if self.python.as_os_str().is_empty() {
+            return Ok(Value::Null);
+        }
+        let mut command = Command::new(&self.python);
+        command.arg("-B").arg(crate::step::root().join("xtask/bench/gpu_products.py")).args(["--device", gpu]);
+        Ok(process::run(&mut command)?.said)
+    }
+
+    /// Images that a model alone is given at once.
+    pub(crate) fn batch(&self) -> usize {
+        if self.gpu.is_some() { 256 } else { 32 }
     }
 
     /// All but the model, for so many seconds.
@@ -159,6 +216,9 @@ impl Course<'_> {
         let script = crate::step::root().join("xtask/bench/peer.py");
         command.arg("-B").arg(script).args(args).args(["--threads", &machine::cores().to_string()]);
         command.arg("--model").arg(self.ready.join("checkpoint")).arg("--graphs").arg(self.ready.join("graphs"));
+        if let Some(gpu) = &self.gpu {
+            command.args(["--device", gpu]);
+        }
         if who.overlaps {
             command.arg("--overlap");
         }
@@ -181,5 +241,10 @@ mod tests {
         assert_eq!(names(&["int8"], &[]), ["onnxruntime int8"]);
         assert_eq!(names(&["f32", "bf16"], &["daft"]), ["daft, its own batch f32", "daft, batch 32 f32"]);
         assert_eq!(names(&["f32", "bf16"], &[]).len(), 10);
+        let on_gpu = Contestant::peers_on_gpu(&["bf16".to_owned()], &[]);
+        assert_eq!(
+            on_gpu.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(),
+            ["transformers bf16", "sentence-transformers bf16"]
+        );
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Machine {
     load: Option<f64>,
     commit: String,
     compiler: String,
+    /// What the GPU's driver says of it, where one is measured.
+    gpu: Option<String>,
 }
 
 impl Machine {
@@ -54,19 +56,29 @@ impl Machine {
             load: load.and_then(|text| text.split(' ').next()?.parse().ok()),
             commit: commit(),
             compiler: said(Command::new("rustc").arg("--version")),
+            gpu: None,
         }
+    }
+
+    /// With what the driver says of its GPUs.
+    pub(crate) fn and_gpu(self) -> Self {
+        let what = ["--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"];
+        Self { gpu: Some(said(Command::new("nvidia-smi").args(what))), ..self }
     }
 
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "processor": self.processor, "cores": self.cores, "flags": self.flags, "memory_gib": self.memory_gib,
-            "load_at_start": self.load, "commit": self.commit, "compiler": self.compiler,
+            "load_at_start": self.load, "commit": self.commit, "compiler": self.compiler, "gpu": self.gpu,
         })
     }
 }
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(gpu) = &self.gpu {
+            write!(f, "{gpu}; ")?;
+        }
         write!(f, "{} cores of {} ({})", self.cores, self.processor, self.flags.join(", "))?;
         if let Some(memory) = self.memory_gib {
             write!(f, ", {memory:.0} GiB")?;
@@ -74,7 +86,8 @@ impl fmt::Display for Machine {
         if let Some(load) = self.load {
             write!(f, ", load {load:.1} at the start")?;
         }
-        write!(f, "; commit {}, {}", self.commit, self.compiler)
+        let built_from = [&self.commit, &self.compiler].map(String::as_str);
+        built_from.iter().filter(|text| !text.is_empty()).try_for_each(|text| write!(f, "; {text}"))
     }
 }
 
@@ -87,7 +100,10 @@ pub(crate) fn cores() -> usize {
 fn commit() -> String {
     let git = |args: &[&str]| said(Command::new("git").args(args).current_dir(root()));
     let changed = !git(&["status", "--porcelain", "--untracked-files=no"]).is_empty();
-    format!("{}{}", git(&["rev-parse", "--short=10", "HEAD"]), if changed { " and changes" } else { "" })
+    match git(&["rev-parse", "--short=10", "HEAD"]) {
+        none if none.is_empty() => none,
+        commit => format!("commit {commit}{}", if changed { " and changes" } else { "" }),
+    }
 }
 
 fn said(command: &mut Command) -> String {

@@ -34,12 +34,12 @@ pub(crate) fn python(base: &Path) -> Result<PathBuf> {
     Ok(python)
 }
 
-/// What the peers want beside a checkpoint, made unless it is there.
-pub(crate) fn ready(python: &Path, checkpoint: &Path) -> Result<PathBuf> {
+/// What the peers want beside a checkpoint, made unless it is there; the ONNX files are for the processor.
+pub(crate) fn ready(python: &Path, checkpoint: &Path, graphs: bool) -> Result<PathBuf> {
     let name = checkpoint.file_name().unwrap_or_default();
     let folder = programs::folder()?.join("ready").join(name);
     let script = root().join("xtask/bench/ready.py");
-    let made_by = fs::read_to_string(&script)?;
+    let made_by = format!("{}graphs: {graphs}\n", fs::read_to_string(&script)?);
     let mark = folder.join("made-by");
     if !fs::read_to_string(&mark).is_ok_and(|there| there == made_by) {
         println!("exporting {} for the peers (once) …", name.display());
@@ -48,6 +48,9 @@ pub(crate) fn ready(python: &Path, checkpoint: &Path) -> Result<PathBuf> {
         }
         let mut command = Command::new(python);
         command.arg("-B").arg(script).arg("--model").arg(checkpoint).arg("--out").arg(&folder);
+        if !graphs {
+            command.arg("--no-graphs");
+        }
         super::process::run(&mut command)?;
         fs::write(mark, made_by)?;
     }

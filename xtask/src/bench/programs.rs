@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::process;
@@ -24,10 +24,17 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    pub(crate) fn build() -> Result<Self> {
+    /// Built by Cargo as everybody gets them, or for GPUs; with libtorch there if the environment names one, which knows of CUDA.
+    pub(crate) fn build(gpu: bool) -> Result<Self> {
+        let torch = ["LIBTORCH", "LIBTORCH_USE_PYTORCH"].iter().any(|name| std::env::var_os(name).is_some());
+        let features = match (gpu, torch) {
+            (false, _) => "",
+            (true, false) => "cuda",
+            (true, true) => "cuda,torch",
+        };
         for args in [
-            &["-p", "imbed-cli"][..],
-            &["-p", "imbed", "--example", "bench"],
+            &["-p", "imbed-cli", "--features", features][..],
+            &["-p", "imbed", "--example", "bench", "--features", features],
             &["-p", "imbed-kernels", "--example", "ceilings"],
         ] {
             step::run(cargo(&["build", "--release", "--locked", "--quiet"]).args(args))?;
@@ -44,6 +51,16 @@ impl Programs {
             Ok(to)
         };
         Ok(Self { imbed: keep("imbed")?, helper: keep("examples/bench")?, ceilings: keep("examples/ceilings")? })
+    }
+
+    /// Those of `folder`, which were built elsewhere with the features `cuda` and `torch`.
+    pub(crate) fn there(folder: &Path) -> Result<Self> {
+        let program = |name: &str| -> Result<PathBuf> {
+            let path = std::path::absolute(folder)?.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+            ensure!(path.is_file(), "--programs: {} is not there", path.display());
+            Ok(path)
+        };
+        Ok(Self { imbed: program("imbed")?, helper: program("bench")?, ceilings: folder.join("ceilings") })
     }
 
     /// The folder of a seeded checkpoint of full size.

@@ -44,6 +44,9 @@ pub(crate) fn write(name: &str, folder: &Path) -> Result<Value> {
         "clip-vit-b32" => {
             clip(32, Tower { hidden: 768, layers: 12, heads: 12 }, Tower { hidden: 512, layers: 12, heads: 8 }, 512)
         }
+        "clip-vit-b16" => {
+            clip(16, Tower { hidden: 768, layers: 12, heads: 12 }, Tower { hidden: 512, layers: 12, heads: 8 }, 512)
+        }
         "clip-vit-l14" => {
             clip(14, Tower { hidden: 1024, layers: 24, heads: 16 }, Tower { hidden: 768, layers: 12, heads: 12 }, 768)
         }
@@ -51,7 +54,7 @@ pub(crate) fn write(name: &str, folder: &Path) -> Result<Value> {
         "dinov2-b" => dinov2(),
         _ => {
             return Err(wrong(format!(
-                "no checkpoint is called '{name}'; they are clip-vit-b32, clip-vit-l14, siglip-b16, dinov2-b"
+                "no checkpoint is called '{name}'; they are clip-vit-b32, clip-vit-b16, clip-vit-l14, siglip-b16, dinov2-b"
             )));
         }
     };

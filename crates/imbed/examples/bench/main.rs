@@ -8,7 +8,8 @@
 //! ```
 //!
 //! `prepare` runs the engine with a model that does nothing, on files to the bytes that a model is given; `model` runs
-//! the model alone, on bytes that are there. `NAME=VALUE` is any option of `imbed embed`, such as `dtype=bf16`.
+//! the model alone, on bytes that are there. `NAME=VALUE` is any option of `imbed embed`, such as `dtype=bf16`, and
+//! `provider=NAME`.
 
 mod checkpoint;
 mod model;
@@ -50,12 +51,13 @@ fn main() -> ExitCode {
 
 /// The model that `imbed embed --model MODEL --option NAME=VALUE…` would run.
 fn resolve(model: &str, options: &[&str]) -> Result<Arc<dyn ImageEmbedderDescriptor>> {
-    let mut map = OptionMap::default();
+    let mut request = Request { provider: None, model: Some(model.to_owned()), options: OptionMap::default() };
     for option in options {
-        let (name, value) = option.split_once('=').ok_or_else(|| wrong(format!("'{option}' is not NAME=VALUE")))?;
-        map.set(name, value);
+        match option.split_once('=').ok_or_else(|| wrong(format!("'{option}' is not NAME=VALUE")))? {
+            ("provider", name) => request.provider = Some(name.to_owned()),
+            (name, value) => request.options.set(name, value),
+        }
     }
-    let request = Request { provider: None, model: Some(model.to_owned()), options: map };
     Ok(Session::new(Registry::linked()).resolve(&request)?.descriptor)
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use imbed::core::{Device, Embedder, ImageBatch, ImageEmbedderDescriptor, InputSpec, PixelBatch, Result};
+use imbed::core::{
+    Device, DeviceRequest, Embedder, ImageBatch, ImageEmbedderDescriptor, InputSpec, PixelBatch, Result,
+};
 use serde_json::{Value, json};
 
 use super::wrong;
@@ -11,7 +13,11 @@ use super::wrong;
 /// counted.
 pub(crate) fn measure(descriptor: &dyn ImageEmbedderDescriptor, batch: usize, seconds: f64) -> Result<Value> {
     let start = Instant::now();
-    let Embedder::Blocking(embedder) = descriptor.instantiate(Device::Cpu)? else {
+    let device = match descriptor.options().device {
+        DeviceRequest::Exact(device) => device,
+        _ => Device::Cpu,
+    };
+    let Embedder::Blocking(embedder) = descriptor.instantiate(device)? else {
         return Err(wrong("this model runs elsewhere"));
     };
     let load = start.elapsed().as_secs_f64();

@@ -1,13 +1,15 @@
 //! Pictures that cost a decoder what photos do, so that a benchmark needs no files: detail of every size, the coarse
 //! stronger than the fine, as in nature, and a little noise. About 500 x 375 pixels and 80 kB.
 
-use std::{fs, path::Path};
+use std::{fs, num::NonZero, path::Path, thread};
 
 use imbed::core::{
     Error, Result,
     image::{EncodeFormat, Image, Mode, Samples, encode},
 };
 use serde_json::{Value, json};
+
+use super::wrong;
 
 const WIDTH: usize = 500;
 const HEIGHT: usize = 375;
@@ -18,15 +20,27 @@ const SIZES: [usize; 8] = [250, 125, 62, 31, 16, 8, 4, 2];
 /// Writes `count` different ones to `folder`, which is made.
 pub(crate) fn write(folder: &Path, count: usize) -> Result<Value> {
     fs::create_dir_all(folder).map_err(|e| Error::io(folder.display(), e))?;
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let bytes = thread::scope(|scope| {
+        let parts = (0..threads).map(|first| scope.spawn(move || every(folder, (first..count).step_by(threads))));
+        // All are started before the first is waited for.
+        let parts: Vec<_> = parts.collect();
+        parts.into_iter().map(|part| part.join().map_err(|_| wrong("a picture failed"))?).sum::<Result<usize>>()
+    })?;
+    Ok(json!({ "photos": count, "bytes": bytes }))
+}
+
+/// Those of these numbers; how many bytes they have.
+fn every(folder: &Path, numbers: impl Iterator<Item = usize>) -> Result<usize> {
     let mut bytes = 0;
-    for i in 0..count {
+    for i in numbers {
         let image = Image::new(Mode::Rgb, WIDTH as u32, HEIGHT as u32, Samples::U8(picture(i as u64)))?;
         let file = encode(&image, EncodeFormat::Jpeg { quality: QUALITY })?;
         let path = folder.join(format!("{i:06}.jpg"));
         fs::write(&path, &file).map_err(|e| Error::io(path.display(), e))?;
         bytes += file.len();
     }
-    Ok(json!({ "photos": count, "bytes": bytes }))
+    Ok(bytes)
 }
 
 fn picture(seed: u64) -> Vec<u8> {
