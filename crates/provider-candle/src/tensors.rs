@@ -2,6 +2,8 @@
 //!
 //! The GPU path; and, on the CPU, the plain account of the computation that the tests hold [`crate::cpu`] against.
 
+mod fold;
+
 use std::sync::Arc;
 
 use candle_core::{D, DType, Device, Result, Tensor};
@@ -13,11 +15,13 @@ use imbed_vision::{
     model::{AttentionPool, Block, Conv, Linear, Mlp, Norm, Stem},
 };
 
+use self::fold::QUICK_GELU;
 use crate::device;
 
 /// A model on a device.
 #[derive(Debug)]
 pub(crate) struct TensorModel {
+    /// As [`fold::into_weights`] leaves it.
     model: VisionTransformer<Tensor>,
     frames: PerSize<Frame>,
     /// Of each channel, `[1, 3, 1, 1]`: the factor on its bytes, and what is taken away then.
@@ -50,7 +54,11 @@ impl TensorModel {
             channels(&|channel| normalize.scale / normalize.std[channel])?,
             channels(&|channel| normalize.mean[channel] / normalize.std[channel])?,
         );
-        let model = model.try_map(|tensor| tensor.to_device(device)?.to_dtype(dtype)?.contiguous())?;
+        let mut model = model.try_map(|tensor| tensor.to_device(device))?;
+        fold::into_weights(&mut model)?;
+        let model = model.try_map(|tensor| tensor.to_dtype(dtype)?.contiguous())?;
+        // Whoever runs the model may do so from another thread, whose work a GPU does not put behind this one's.
+        device.synchronize()?;
         Ok(Self { model, frames: PerSize::default(), normalize, device: device.clone(), dtype })
     }
 
@@ -80,8 +88,15 @@ impl TensorModel {
         if let Some(norm) = &self.model.pre_norm {
             x = normed(&x, norm, shape)?;
         }
-        for block in &self.model.blocks {
-            x = (&x + attention(block, &normed(&x, &block.norm1, shape)?, shape.heads, frame.rotary.as_ref())?)?;
+        for (i, block) in self.model.blocks.iter().enumerate() {
+            // Nothing reads the other tokens after the last block.
+            let only_first = i + 1 == self.model.blocks.len() && !shape.reads_all_tokens();
+            let answers =
+                attention(block, &normed(&x, &block.norm1, shape)?, shape.heads, frame.rotary.as_ref(), only_first)?;
+            if only_first {
+                x = x.narrow(1, 0, 1)?;
+            }
+            x = (&x + answers)?;
             x = (&x + mlp(&block.mlp, &normed(&x, &block.norm2, shape)?, shape)?)?;
         }
         if let Some(norm) = &self.model.post_norm {
@@ -167,21 +182,29 @@ fn normed(x: &Tensor, norm: &Norm<Tensor>, shape: &Architecture) -> Result<Tenso
     }
 }
 
-/// `out(softmax(q k^T / sqrt(d)) v)` of `x`, `[images, tokens, hidden]`.
-fn attention(block: &Block<Tensor>, x: &Tensor, heads: usize, rotary: Option<&(Tensor, Tensor)>) -> Result<Tensor> {
+/// `out(softmax(q k^T / sqrt(d)) v)` of `x`, `[images, tokens, hidden]`, where the division is in the weights of `q`: the
+/// answers to all tokens, or to the first of each image alone.
+fn attention(
+    block: &Block<Tensor>,
+    x: &Tensor,
+    heads: usize,
+    rotary: Option<&(Tensor, Tensor)>,
+    only_first: bool,
+) -> Result<Tensor> {
     let (images, tokens, hidden) = x.dims3()?;
     let size = hidden / heads;
     let qkv = linear(x, &block.qkv)?.reshape((images, tokens, 3, heads, size))?.permute((2, 0, 3, 1, 4))?;
-    let [mut q, mut k, v] = [qkv.get(0)?.contiguous()?, qkv.get(1)?.contiguous()?, qkv.get(2)?.contiguous()?];
+    let (mut q, mut k, v) = (qkv.get(0)?, qkv.get(1)?.contiguous()?, qkv.get(2)?.contiguous()?);
     if let Some(rotary) = rotary {
         (q, k) = (turned(&q, rotary)?, turned(&k, rotary)?);
     }
-    let mut scores = (q.matmul(&k.transpose(2, 3)?.contiguous()?)? / (size as f64).sqrt())?;
+    let asking = if only_first { 1 } else { tokens };
+    let mut scores = q.narrow(2, 0, asking)?.contiguous()?.matmul(&k.transpose(2, 3)?)?;
     if let Some(more) = &block.scores {
-        scores = scores.broadcast_add(more)?;
+        scores = scores.broadcast_add(&more.narrow(1, 0, asking)?)?;
     }
     let answers = softmax_last_dim(&scores)?.matmul(&v)?;
-    linear(&answers.transpose(1, 2)?.reshape((images, tokens, hidden))?, &block.out)
+    linear(&answers.transpose(1, 2)?.reshape((images, asking, hidden))?, &block.out)
 }
 
 /// Each head's numbers `[images, heads, tokens, size]`, number `i` turned together with number `i + size / 2`.
@@ -196,7 +219,7 @@ fn turned(x: &Tensor, (cos, sin): &(Tensor, Tensor)) -> Result<Tensor> {
 fn mlp(mlp: &Mlp<Tensor>, x: &Tensor, shape: &Architecture) -> Result<Tensor> {
     let wide = linear(x, &mlp.fc1)?;
     let middle = match shape.mlp {
-        MlpKind::Plain => activated(&wide, shape.activation)?,
+        MlpKind::Plain => activated(&wide, fold::activation(shape))?,
         MlpKind::Gated => {
             let half = wide.dim(D::Minus1)? / 2;
             let (gate, up) = (wide.narrow(D::Minus1, 0, half)?.contiguous()?, wide.narrow(D::Minus1, half, half)?);
@@ -213,7 +236,7 @@ fn attention_pool(pool: &AttentionPool<Tensor>, x: &Tensor, shape: &Architecture
     let kv = linear(x, &pool.kv)?.reshape((images, tokens, 2, heads, size))?.permute((2, 0, 3, 1, 4))?;
     let (k, v) = (kv.get(0)?.contiguous()?, kv.get(1)?.contiguous()?);
     let query = pool.query.reshape((1, heads, 1, size))?.expand((images, heads, 1, size))?.contiguous()?;
-    let scores = (query.matmul(&k.transpose(2, 3)?.contiguous()?)? / (size as f64).sqrt())?;
+    let scores = (query.matmul(&k.transpose(2, 3)?)? / (size as f64).sqrt())?;
     let answer = softmax_last_dim(&scores)?.matmul(&v)?.reshape((images, hidden))?;
     let answer = linear(&answer, &pool.out)?;
     match &pool.mlp {
@@ -224,7 +247,7 @@ fn attention_pool(pool: &AttentionPool<Tensor>, x: &Tensor, shape: &Architecture
 
 fn activated(x: &Tensor, activation: Activation) -> Result<Tensor> {
     match activation {
-        Activation::QuickGelu => x * candle_nn::ops::sigmoid(&(x * 1.702)?)?,
+        Activation::QuickGelu => x * candle_nn::ops::sigmoid(&(x * QUICK_GELU)?)?,
         Activation::Gelu => x.gelu_erf(),
         Activation::GeluTanh => x.gelu(),
         Activation::Relu => x.relu(),
