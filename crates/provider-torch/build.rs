@@ -1,9 +1,13 @@
-//! Compiles the guard of libtorch's inference mode, and says where the shared libraries are that tests and examples load.
+//! Compiles the calls of libtorch that tch has not, and says where the shared libraries are that tests and examples load.
 
 use std::{env, path::PathBuf};
 
+const SOURCES: [&str; 2] = ["src/inference_mode.cpp", "src/pinned.cpp"];
+
 fn main() {
-    println!("cargo::rerun-if-changed=src/inference_mode.cpp");
+    for source in SOURCES {
+        println!("cargo::rerun-if-changed={source}");
+    }
     println!("cargo::rerun-if-env-changed=LIBTORCH_INCLUDE");
     println!("cargo::rerun-if-env-changed=LIBTORCH_CXX11_ABI");
     // torch-sys found libtorch, by LIBTORCH or LIBTORCH_USE_PYTORCH, or the build would have ended there.
@@ -16,8 +20,8 @@ fn main() {
         .include(include)
         .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
         .warnings(false)
-        .file("src/inference_mode.cpp")
-        .compile("imbed_inference_mode");
+        .files(SOURCES)
+        .compile("imbed_libtorch");
     // A shared library's path in the program is kinder than a variable. It holds for this crate's own tests and examples;
     // a program that links the crate sets its own.
     if env::var("CARGO_CFG_TARGET_FAMILY").is_ok_and(|family| family == "unix") {

@@ -7,9 +7,15 @@ mod mutations;
 mod table;
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     path::PathBuf,
     process::{Command, Stdio},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
     time::Instant,
 };
 
@@ -42,6 +48,9 @@ pub(crate) struct Args {
     /// How long each target runs.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
+    /// Targets that run at once, each on a core of its own.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: u16,
     /// Adds what was found to docs/fuzzing.md.
     #[arg(long)]
     write: bool,
@@ -59,14 +68,34 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     build()?;
     let corpus = root().join("fuzz/corpus");
     run_step(replay().arg("--write-seeds").arg(&corpus))?;
-    let rows: Vec<Row> = targets.iter().map(|target| fuzz(target, args.seconds)).collect::<Result<_>>()?;
+    let rows = all(&targets, args)?;
     println!("\n{}", table::markdown(&rows));
-    if args.write {
-        table::add(&rows)?;
-    }
     let crashed: Vec<&str> = rows.iter().filter(|row| row.crashes > 0).map(|row| row.target.as_str()).collect();
     ensure!(crashed.is_empty(), "inputs crashed, which fuzz/artifacts keeps: {}", crashed.join(", "));
     Ok(())
+}
+
+/// A row of each target, in their order; whatever is known so far is in the docs, if it is wanted there.
+fn all(targets: &[String], args: &Args) -> Result<Vec<Row>> {
+    let next = AtomicUsize::new(0);
+    let rows = Mutex::new(BTreeMap::new());
+    let worker = || -> Result<()> {
+        while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let row = fuzz(target, args.seconds)?;
+            // A panic of another target's worker leaves whole rows.
+            let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
+            if args.write {
+                table::add(std::slice::from_ref(&row))?;
+            }
+            rows.insert(target, row);
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..args.jobs).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| bail!("a target's thread failed")))
+    })?;
+    Ok(rows.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect())
 }
 
 /// The check of `cargo xtask test`: the targets themselves, their seeds, and damaged copies of those.

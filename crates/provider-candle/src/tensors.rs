@@ -2,20 +2,23 @@
 //!
 //! The GPU path; and, on the CPU, the plain account of the computation that the tests hold [`crate::cpu`] against.
 
+#[cfg(feature = "cuda")]
+mod cuda;
 mod fold;
+mod ops;
 
 use std::sync::Arc;
 
 use candle_core::{D, DType, Device, Result, Tensor};
-use candle_nn::ops::{layer_norm, rms_norm, softmax_last_dim};
+use candle_nn::ops::softmax_last_dim;
 use imbed_core::{options::Pooling, preprocess::Normalize};
 use imbed_vision::{
-    Activation, Architecture, PerSize, Rotary, VisionTransformer,
-    architecture::{MlpKind, NormKind, PositionShape, StemShape},
-    model::{AttentionPool, Block, Conv, Linear, Mlp, Norm, Stem},
+    Architecture, PerSize, Rotary, VisionTransformer,
+    architecture::{MlpKind, PositionShape, StemShape},
+    model::{AttentionPool, Block, Conv, Linear, Mlp, Stem},
 };
 
-use self::fold::QUICK_GELU;
+use self::ops::{activated, add_normed, heads, joined, linear, normed, patches, planes};
 use crate::device;
 
 /// A model on a device.
@@ -24,8 +27,7 @@ pub(crate) struct TensorModel {
     /// As [`fold::into_weights`] leaves it.
     model: VisionTransformer<Tensor>,
     frames: PerSize<Frame>,
-    /// Of each channel, `[1, 3, 1, 1]`: the factor on its bytes, and what is taken away then.
-    normalize: (Tensor, Tensor),
+    normalize: Normalize,
     device: Device,
     dtype: DType,
 }
@@ -47,19 +49,12 @@ impl TensorModel {
         device: &Device,
         dtype: DType,
     ) -> Result<Self> {
-        let channels = |number: &dyn Fn(usize) -> f64| {
-            Tensor::new([0, 1, 2].map(|channel| number(channel) as f32).as_slice(), device)?.reshape((1, 3, 1, 1))
-        };
-        let normalize = (
-            channels(&|channel| normalize.scale / normalize.std[channel])?,
-            channels(&|channel| normalize.mean[channel] / normalize.std[channel])?,
-        );
         let mut model = model.try_map(|tensor| tensor.to_device(device))?;
         fold::into_weights(&mut model)?;
         let model = model.try_map(|tensor| tensor.to_dtype(dtype)?.contiguous())?;
         // Whoever runs the model may do so from another thread, whose work a GPU does not put behind this one's.
         device.synchronize()?;
-        Ok(Self { model, frames: PerSize::default(), normalize, device: device.clone(), dtype })
+        Ok(Self { model, frames: PerSize::default(), normalize: normalize.clone(), device: device.clone(), dtype })
     }
 
     /// The vectors, `[images * width]`, of `pixels`, `[images, height, width, 3]`, which have the size `image`.
@@ -73,9 +68,6 @@ impl TensorModel {
         let images = pixels.len() / (3 * image.0 * image.1);
         // Bytes move to the device, a quarter of what normalised pixels take.
         let pixels = Tensor::from_slice(pixels, (images, image.0, image.1, 3), &self.device)?;
-        let (factor, shift) = &self.normalize;
-        let pixels = pixels.permute((0, 3, 1, 2))?.contiguous()?.to_dtype(DType::F32)?;
-        let pixels = pixels.broadcast_mul(factor)?.broadcast_sub(shift)?.to_dtype(self.dtype)?;
         let mut x = self.stem(&pixels, shape.grid(image))?;
         if let Some(norm) = &self.model.patch_norm {
             x = normed(&x, norm, shape)?;
@@ -88,20 +80,29 @@ impl TensorModel {
         if let Some(norm) = &self.model.pre_norm {
             x = normed(&x, norm, shape)?;
         }
-        for (i, block) in self.model.blocks.iter().enumerate() {
+        let blocks = &self.model.blocks;
+        let mut next = None;
+        for (i, block) in blocks.iter().enumerate() {
+            let y = next.take().map_or_else(|| normed(&x, &block.norm1, shape), Ok)?;
             // Nothing reads the other tokens after the last block.
-            let only_first = i + 1 == self.model.blocks.len() && !shape.reads_all_tokens();
-            let answers =
-                attention(block, &normed(&x, &block.norm1, shape)?, shape.heads, frame.rotary.as_ref(), only_first)?;
+            let only_first = i + 1 == blocks.len() && !shape.reads_all_tokens();
+            let answers = attention(block, &y, shape.heads, frame.rotary.as_ref(), only_first)?;
             if only_first {
-                x = x.narrow(1, 0, 1)?;
+                x = x.narrow(1, 0, 1)?.contiguous()?;
             }
-            x = (&x + answers)?;
-            x = (&x + mlp(&block.mlp, &normed(&x, &block.norm2, shape)?, shape)?)?;
+            let (sum, y) = add_normed(&x, &answers, &block.out, &block.norm2, shape)?;
+            let y = middle(&block.mlp, &y, shape)?;
+            let after = blocks.get(i + 1).map(|block| &block.norm1).or(self.model.post_norm.as_ref());
+            (x, next) = match after {
+                Some(norm) => {
+                    let (sum, y) = add_normed(&sum, &y, &block.mlp.fc2, norm, shape)?;
+                    (sum, Some(y))
+                }
+                None => ((sum + linear(&y, &block.mlp.fc2, None)?)?, None),
+            };
         }
-        if let Some(norm) = &self.model.post_norm {
-            x = normed(&x, norm, shape)?;
-        }
+        // After the last block that is its norm.
+        x = next.unwrap_or(x);
         let mut pooled = match (&self.model.pool, shape.pooling) {
             (Some(pool), _) => attention_pool(pool, &x, shape)?,
             (None, Pooling::Mean) => {
@@ -136,21 +137,14 @@ impl TensorModel {
         Ok(Frame { positions, rotary })
     }
 
-    /// Pixels to patches, `[images, patches, hidden]`.
-    fn stem(&self, pixels: &Tensor, (rows, columns): (usize, usize)) -> Result<Tensor> {
+    /// Bytes, `[images, height, width, 3]`, to patches, `[images, patches, hidden]`.
+    fn stem(&self, pixels: &Tensor, grid: (usize, usize)) -> Result<Tensor> {
         match (&self.model.stem, &self.model.architecture.stem) {
             (Stem::Patches(weights), StemShape::Patches(height, width)) => {
-                let images = pixels.dim(0)?;
-                let patches = pixels
-                    .narrow(2, 0, rows * height)?
-                    .narrow(3, 0, columns * width)?
-                    .reshape(vec![images, 3, rows, *height, columns, *width])?
-                    .permute(vec![0, 2, 4, 1, 3, 5])?
-                    .reshape((images, rows * columns, 3 * height * width))?;
-                linear(&patches, weights)
+                linear(&patches(pixels, grid, (*height, *width), &self.normalize, self.dtype)?, weights, None)
             }
             (Stem::Convolutions(stages), _) => {
-                let mut x = pixels.clone();
+                let mut x = planes(pixels, &self.normalize, self.dtype)?;
                 for stage in stages {
                     x = conv(&x, &stage.down, 2)?.relu()?;
                     for (first, second) in &stage.pairs {
@@ -168,43 +162,26 @@ fn conv(x: &Tensor, conv: &Conv<Tensor>, stride: usize) -> Result<Tensor> {
     x.conv2d(&conv.weight, 1, stride, 1, 1)?.broadcast_add(&conv.bias.reshape((1, (), 1, 1))?)
 }
 
-fn linear(x: &Tensor, linear: &Linear<Tensor>) -> Result<Tensor> {
-    let x = x.broadcast_matmul(&linear.weight.t()?)?;
-    linear.bias.as_ref().map_or(Ok(x.clone()), |bias| x.broadcast_add(bias))
-}
-
-fn normed(x: &Tensor, norm: &Norm<Tensor>, shape: &Architecture) -> Result<Tensor> {
-    let (x, eps) = (x.contiguous()?, shape.norm_eps as f32);
-    match (shape.norm, &norm.bias) {
-        (NormKind::Layer, Some(bias)) => layer_norm(&x, &norm.weight, bias, eps),
-        (NormKind::Layer, None) => layer_norm(&x, &norm.weight, &norm.weight.zeros_like()?, eps),
-        (NormKind::Rms, _) => rms_norm(&x, &norm.weight, eps),
-    }
-}
-
-/// `out(softmax(q k^T / sqrt(d)) v)` of `x`, `[images, tokens, hidden]`, where the division is in the weights of `q`: the
-/// answers to all tokens, or to the first of each image alone.
+/// `softmax(q k^T / sqrt(d)) v` of `x`, `[images, tokens, hidden]`, where the division is in the weights of `q`: the answers
+/// to all tokens, or to the first of each image alone.
 fn attention(
     block: &Block<Tensor>,
     x: &Tensor,
-    heads: usize,
+    many: usize,
     rotary: Option<&(Tensor, Tensor)>,
     only_first: bool,
 ) -> Result<Tensor> {
-    let (images, tokens, hidden) = x.dims3()?;
-    let size = hidden / heads;
-    let qkv = linear(x, &block.qkv)?.reshape((images, tokens, 3, heads, size))?.permute((2, 0, 3, 1, 4))?;
-    let (mut q, mut k, v) = (qkv.get(0)?, qkv.get(1)?.contiguous()?, qkv.get(2)?.contiguous()?);
+    let qkv = heads(x, &block.qkv, 3, many)?;
+    let (mut q, mut k, v) = (qkv.get(0)?, qkv.get(1)?, qkv.get(2)?);
     if let Some(rotary) = rotary {
         (q, k) = (turned(&q, rotary)?, turned(&k, rotary)?);
     }
-    let asking = if only_first { 1 } else { tokens };
+    let asking = if only_first { 1 } else { x.dim(1)? };
     let mut scores = q.narrow(2, 0, asking)?.contiguous()?.matmul(&k.transpose(2, 3)?)?;
     if let Some(more) = &block.scores {
         scores = scores.broadcast_add(&more.narrow(1, 0, asking)?)?;
     }
-    let answers = softmax_last_dim(&scores)?.matmul(&v)?;
-    linear(&answers.transpose(1, 2)?.reshape((images, asking, hidden))?, &block.out)
+    joined(&softmax_last_dim(&scores)?.matmul(&v)?)
 }
 
 /// Each head's numbers `[images, heads, tokens, size]`, number `i` turned together with number `i + size / 2`.
@@ -216,43 +193,32 @@ fn turned(x: &Tensor, (cos, sin): &(Tensor, Tensor)) -> Result<Tensor> {
     Tensor::cat(&[first, second], D::Minus1)
 }
 
-fn mlp(mlp: &Mlp<Tensor>, x: &Tensor, shape: &Architecture) -> Result<Tensor> {
-    let wide = linear(x, &mlp.fc1)?;
-    let middle = match shape.mlp {
-        MlpKind::Plain => activated(&wide, fold::activation(shape))?,
+/// What the MLP's last product is given.
+fn middle(mlp: &Mlp<Tensor>, x: &Tensor, shape: &Architecture) -> Result<Tensor> {
+    match shape.mlp {
+        MlpKind::Plain => linear(x, &mlp.fc1, Some(fold::activation(shape))),
         MlpKind::Gated => {
+            let wide = linear(x, &mlp.fc1, None)?;
             let half = wide.dim(D::Minus1)? / 2;
             let (gate, up) = (wide.narrow(D::Minus1, 0, half)?.contiguous()?, wide.narrow(D::Minus1, half, half)?);
-            (activated(&gate, shape.activation)? * up)?
+            activated(&gate, shape.activation)? * up
         }
-    };
-    linear(&middle, &mlp.fc2)
+    }
 }
 
 /// What the learnt query reads from `x`, `[images, tokens, hidden]`.
 fn attention_pool(pool: &AttentionPool<Tensor>, x: &Tensor, shape: &Architecture) -> Result<Tensor> {
-    let (images, tokens, hidden) = x.dims3()?;
+    let (images, _, hidden) = x.dims3()?;
     let (heads, size) = (shape.heads, shape.head_size());
-    let kv = linear(x, &pool.kv)?.reshape((images, tokens, 2, heads, size))?.permute((2, 0, 3, 1, 4))?;
-    let (k, v) = (kv.get(0)?.contiguous()?, kv.get(1)?.contiguous()?);
+    let kv = ops::heads(x, &pool.kv, 2, heads)?;
+    let (k, v) = (kv.get(0)?, kv.get(1)?);
     let query = pool.query.reshape((1, heads, 1, size))?.expand((images, heads, 1, size))?.contiguous()?;
     let scores = (query.matmul(&k.transpose(2, 3)?)? / (size as f64).sqrt())?;
     let answer = softmax_last_dim(&scores)?.matmul(&v)?.reshape((images, hidden))?;
-    let answer = linear(&answer, &pool.out)?;
+    let answer = linear(&answer, &pool.out, None)?;
     match &pool.mlp {
-        Some((norm, weights)) => &answer + mlp(weights, &normed(&answer, norm, shape)?, shape)?,
+        Some((norm, mlp)) => &answer + linear(&middle(mlp, &normed(&answer, norm, shape)?, shape)?, &mlp.fc2, None)?,
         None => Ok(answer),
-    }
-}
-
-fn activated(x: &Tensor, activation: Activation) -> Result<Tensor> {
-    match activation {
-        Activation::QuickGelu => x * candle_nn::ops::sigmoid(&(x * QUICK_GELU)?)?,
-        Activation::Gelu => x.gelu_erf(),
-        Activation::GeluTanh => x.gelu(),
-        Activation::Relu => x.relu(),
-        Activation::Silu => x.silu(),
-        Activation::Tanh => x.tanh(),
     }
 }
 
@@ -260,10 +226,7 @@ fn activated(x: &Tensor, activation: Activation) -> Result<Tensor> {
 fn finished(shape: &Architecture, head: Option<&Linear<Tensor>>, pooled: &Tensor) -> Result<Tensor> {
     let mut x = pooled.contiguous()?;
     if let (Some(head), Some(shape)) = (head, shape.head) {
-        x = linear(&x, head)?;
-        if let Some(activation) = shape.activation {
-            x = activated(&x, activation)?;
-        }
+        x = linear(&x, head, shape.activation)?;
     }
     let x = x.to_dtype(DType::F32)?;
     if !shape.normalized {

@@ -3,6 +3,8 @@
 use imbed_core::{PixelBatch, preprocess::Normalize};
 use tch::{Device, Kind, TchError, Tensor};
 
+use crate::pinned::pinned;
+
 type Result<T> = std::result::Result<T, TchError>;
 
 /// How pixels reach the model.
@@ -42,11 +44,14 @@ impl Input {
     fn through_pinned(&self, bytes: &[u8], [images, height, width]: [i64; 3]) -> Result<Tensor> {
         let shape = [images, height, width, 3];
         // SAFETY: the tensor only lends the bytes, which have this shape, and it is gone when this function returns, which the
-        // bytes outlive: `f_pin_memory` copies them before it returns.
+        // bytes outlive: both ways below have copied them before they return.
         let lent = unsafe { Tensor::f_from_blob(bytes.as_ptr(), &shape, &[], Kind::Uint8, Device::Cpu) }?;
-        // libtorch keeps the pinned copy until the GPU has read it, although it is dropped here.
-        let pinned = lent.f_pin_memory(self.device)?;
-        let x = pinned.f_to_device_(self.device, Kind::Uint8, true, false)?.f_permute([0, 3, 1, 2])?;
+        let there = match pinned(&lent) {
+            // libtorch keeps the pinned copy until the GPU has read it, although it is dropped here.
+            Some(pinned) => pinned.f_to_device_(self.device, Kind::Uint8, true, false)?,
+            None => lent.f_to_device(self.device)?,
+        };
+        let x = there.f_permute([0, 3, 1, 2])?;
         let channels = |numbers: [f64; 3]| {
             let numbers = numbers.map(|number| number as f32);
             Tensor::f_from_slice(&numbers)?.f_to_device(self.device)?.f_reshape([1, 3, 1, 1])

@@ -30,6 +30,7 @@ mod embedder;
 mod inference_mode;
 mod input;
 mod options;
+mod pinned;
 mod provider;
 mod runtime;
 mod script;

@@ -68,8 +68,8 @@ fn stages(outcome: &Outcome) -> String {
         "of what both allow",
     ]);
     for figures in outcome.figures.iter().filter(|f| f.who.is_imbed()) {
-        let allowed: Samples =
-            outcome.prepare.0.iter().zip(&figures.model.0).map(|(p, ms)| 1.0 / (1.0 / p + ms / 1e3)).collect();
+        let pairs = outcome.prepare.0.iter().zip(&figures.model.0);
+        let allowed: Samples = pairs.map(|(prepared, ms)| allowed(*prepared, 1e3 / ms, outcome.on_gpu)).collect();
         let pace = figures.pace(outcome.images);
         let share = outcome.macs.zip(outcome.ceiling(&figures.who.dtype)).map(|(macs, ceiling)| {
             let reached: Samples = figures.model.0.iter().map(|ms| 2.0 * macs / (ms / 1e3) / 1e9).collect();
@@ -102,6 +102,11 @@ fn stages(outcome: &Outcome) -> String {
         outcome.macs.map_or_else(|| "-".to_owned(), |macs| format!("{:.2}", 2.0 * macs / 1e9)),
         outcome.batch,
     )
+}
+
+/// Images a second, of what can be prepared and what can be embedded a second: both on the same cores, or side by side.
+fn allowed(prepared: f64, embedded: f64, side_by_side: bool) -> f64 {
+    if side_by_side { prepared.min(embedded) } else { 1.0 / (1.0 / prepared + 1.0 / embedded) }
 }
 
 /// Everybody, in whole processes.
@@ -183,6 +188,12 @@ mod tests {
         assert_eq!(reason("imbed embed failed (1):\nerror: no such dtype\n  use f32"), "no such dtype");
         assert_eq!(reason("python failed:\nTraceback\n  File x\nValueError: no\n"), "ValueError: no");
         assert_eq!(reason(""), "it failed");
+    }
+
+    #[test]
+    fn cores_that_do_both_need_the_time_of_both() {
+        assert_eq!(allowed(100.0, 100.0, false), 50.0);
+        assert_eq!(allowed(100.0, 300.0, true), 100.0);
     }
 
     #[test]
