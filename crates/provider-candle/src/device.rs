@@ -52,7 +52,7 @@ pub(crate) fn open(device: Device) -> Result<candle_core::Device> {
         }
     };
     opened.map_err(|e| {
-        Error::new(ErrorKind::Device, format!("the device {device} cannot be opened: {e}"))
+        Error::new(ErrorKind::Device, format!("the device {device} cannot be opened: {}", said(&e)))
             .hint("check that the driver is installed and the device visible, or use --device cpu")
             .source(e)
     })
@@ -60,7 +60,7 @@ pub(crate) fn open(device: Device) -> Result<candle_core::Device> {
 
 /// What a failure of candle means: memory that ran out can be helped by a smaller batch.
 pub(crate) fn failed(error: candle_core::Error) -> Error {
-    let message = error.to_string();
+    let message = said(&error);
     let lower = message.to_ascii_lowercase();
     // CUDA says CUDA_ERROR_OUT_OF_MEMORY, Metal and the drivers write it out.
     let kind = if lower.contains("out of memory") || lower.contains("out_of_memory") {
@@ -71,9 +71,27 @@ pub(crate) fn failed(error: candle_core::Error) -> Error {
     Error::new(kind, format!("the forward pass failed: {message}")).source(error)
 }
 
+/// What candle says of an error, without the calls that led to it, which it puts behind that.
+fn said(error: &candle_core::Error) -> String {
+    let text = match error {
+        candle_core::Error::WithBacktrace { inner, .. } => return said(inner),
+        other => other.to_string(),
+    };
+    text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_is_one_line_although_candle_adds_a_backtrace() {
+        let inner = Box::new(candle_core::Error::Msg("out of memory\n   0: <unknown>".to_owned()));
+        let backtrace = Box::new(std::backtrace::Backtrace::force_capture());
+        let error = failed(candle_core::Error::WithBacktrace { inner, backtrace });
+        assert_eq!(error.message(), "the forward pass failed: out of memory");
+        assert_eq!(error.kind(), ErrorKind::OutOfMemory);
+    }
 
     #[test]
     fn memory_that_ran_out_is_told_apart() {
