@@ -99,7 +99,7 @@ async fn statements(args: &SqlArgs, session: Session, text: &str, staging: &Stag
     let mut failed = 0;
     let context = context(args, session).await?;
     for (name, file) in &args.tables {
-        tables::register(&context, name, file).await.usage()?;
+        tables::register(&context, name, file).await.opened()?;
     }
     let statements = context.image_statements(text).map_err(|e| cause(&e)).usage()?;
     if statements.is_empty() {
@@ -118,7 +118,7 @@ async fn statements(args: &SqlArgs, session: Session, text: &str, staging: &Stag
             Some(_) => None,
             None => hold_copy(&context, &mut plan).map_err(|e| cause(&e)).usage()?,
         };
-        let table = context.execute_logical_plan(plan).await.map_err(|e| cause(&e)).usage()?;
+        let table = context.execute_logical_plan(plan).await.map_err(|e| cause(&e)).opened()?;
         let ran = match run_statement(args, &context, table, copies, progress).await {
             Ok(ran) => ran,
             Err(failure) => {
@@ -210,8 +210,8 @@ async fn run_statement(
     progress: &Progress,
 ) -> Result<Ran, Failure> {
     let explains = matches!(table.logical_plan(), LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
-    let plan = table.create_physical_plan().await.map_err(|e| cause(&e)).usage()?;
-    let mut batches = execute_stream(Arc::clone(&plan), context.task_ctx()).map_err(|e| cause(&e)).usage()?;
+    let plan = table.create_physical_plan().await.map_err(|e| cause(&e)).opened()?;
+    let mut batches = execute_stream(Arc::clone(&plan), context.task_ctx()).map_err(|e| cause(&e)).opened()?;
     let mut printer = Printer::new(batches.schema(), args, explains);
     let mut ran = Ran::default();
     while let Some(batch) = watched(&mut batches, plan.as_ref(), progress).await {
