@@ -39,6 +39,7 @@ use crate::{
     download::Downloads,
     exit::{Blame, Failure, Outcome, Success},
     interrupt,
+    metrics::{Run, Server},
     progress::Progress,
     show,
 };
@@ -48,6 +49,7 @@ const TICK: Duration = Duration::from_millis(200);
 
 pub(crate) fn run(args: &SqlArgs) -> Outcome {
     let text = query(&args.query).usage()?;
+    metrics(args).usage()?.show(Run::of_queries);
     let mut session = super::session(args.config.as_deref()).usage()?;
     if args.offline {
         session.set_offline(true);
@@ -68,6 +70,15 @@ pub(crate) fn run(args: &SqlArgs) -> Outcome {
     stop(runtime);
     drop(staging);
     outcome
+}
+
+/// The server of the counters, if one is wanted.
+fn metrics(args: &SqlArgs) -> Result<Server> {
+    if args.metrics_addr.is_some() && args.on.cluster.is_some() {
+        return Err(Error::new(ErrorKind::BadOption, "--metrics-addr and --cluster do not go together")
+            .hint("executors count the rows, and have the flag, too"));
+    }
+    Server::start(args.metrics_addr)
 }
 
 /// The statements themselves, or those on standard input.

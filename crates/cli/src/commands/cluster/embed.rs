@@ -87,7 +87,7 @@ fn check_flags(args: &EmbedArgs) -> Result<()> {
         ("--format", args.output.format.is_some(), "the parts are Parquet files"),
         ("--threads", args.resources.threads.is_some(), "each executor uses the cores that it has"),
         ("--allow-urls", args.urls.allow_urls, "executors fetch from buckets alone: images('s3://…')"),
-        ("--metrics-addr", args.messages.metrics_addr.is_some(), "the rows are counted by the executors"),
+        ("--metrics-addr", args.messages.metrics_addr.is_some(), "executors count the rows, and have the flag, too"),
         ("--cache", args.reuse.cache.is_some(), "vectors are kept by runs on one machine"),
         ("--max-pixels", image.max_pixels.is_some(), "the usual limits hold"),
         ("--max-side", image.max_side.is_some(), "the usual limits hold"),
