@@ -195,9 +195,45 @@ fn decoded(bytes: Vec<u8>) -> String {
     format!("{about} {batches:?}")
 }
 
+/// The environment of a process: where the bucket is, and secrets of which each says whose it is.
+fn secrets(of: &str, bucket: &s3::Server) -> Vec<(&'static str, String)> {
+    vec![
+        ("VLLM_API_KEY", format!("{CANARY}-key-of-{of}")),
+        ("OPENAI_API_KEY", format!("{CANARY}-other-key-of-{of}")),
+        ("AWS_ENDPOINT_URL", bucket.url().to_owned()),
+        ("AWS_ALLOW_HTTP", "true".to_owned()),
+        ("AWS_ACCESS_KEY_ID", s3::KEY.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", format!("{CANARY}-of-{of}")),
+        ("AWS_SESSION_TOKEN", format!("{CANARY}-token-of-{of}")),
+        ("HF_TOKEN", format!("{CANARY}-hub-of-{of}")),
+        ("RUST_BACKTRACE", "1".to_owned()),
+    ]
+}
+
 /// Variables as a process is given them.
 fn borrowed(set: &[(&'static str, String)]) -> Vec<(&'static str, &str)> {
     set.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
+/// A scheduler and two executors, and the wires between which they and their clients speak: the scheduler's, then those of each
+/// executor.
+fn overheard(bucket: &s3::Server) -> (Vec<Process>, Vec<Recorder>) {
+    let scheduler = Process::talking_scheduler(&ANOTHER, &borrowed(&secrets("the-scheduler", bucket)));
+    let mut wires = vec![Recorder::new()];
+    wires[0].connect(scheduler.address.parse().unwrap());
+    let at = wires[0].address;
+    let mut processes = vec![scheduler];
+    for _ in 0..2 {
+        let (mut results, mut control) = (Recorder::new(), Recorder::new());
+        let behind = |wire: &Recorder| SocketAddr::from(([127, 0, 0, 2], wire.address.port()));
+        let (bind, port) = (behind(&results), control.address.port());
+        results.connect(bind);
+        control.connect(behind(&control));
+        let secrets = secrets("an-executor", bucket);
+        processes.push(Process::talking_executor(&ANOTHER, at, (bind, port), &borrowed(&secrets)));
+        wires.extend([results, control]);
+    }
+    (processes, wires)
 }
 
 #[test]
@@ -210,40 +246,12 @@ fn no_key_goes_over_a_wire_or_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let (bucket, service) = (s3::Server::start(), Service::start(CANARY));
     table(&folder.path().join("t.parquet"), 24, 6);
-    bucket.put("photos", "t.parquet", std::fs::read(folder.path().join("t.parquet")).unwrap());
-    bucket.put("photos", "denied.parquet", std::fs::read(folder.path().join("t.parquet")).unwrap());
+    let bytes = std::fs::read(folder.path().join("t.parquet")).unwrap();
+    bucket.put("photos", "t.parquet", bytes.clone());
+    bucket.put("photos", "denied.parquet", bytes);
     bucket.deny("photos", "denied.parquet");
     bucket.bucket("out");
-    let url = bucket.url().to_owned();
-    let secrets = |of: &'static str| -> Vec<(&'static str, String)> {
-        vec![
-            ("VLLM_API_KEY", format!("{CANARY}-key-of-{of}")),
-            ("OPENAI_API_KEY", format!("{CANARY}-other-key-of-{of}")),
-            ("AWS_ENDPOINT_URL", url.clone()),
-            ("AWS_ALLOW_HTTP", "true".to_owned()),
-            ("AWS_ACCESS_KEY_ID", s3::KEY.to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", format!("{CANARY}-of-{of}")),
-            ("AWS_SESSION_TOKEN", format!("{CANARY}-token-of-{of}")),
-            ("HF_TOKEN", format!("{CANARY}-hub-of-{of}")),
-            ("RUST_BACKTRACE", "1".to_owned()),
-        ]
-    };
-    let of_scheduler = secrets("the-scheduler");
-    let scheduler = Process::talking_scheduler(&ANOTHER, &borrowed(&of_scheduler));
-    let mut wires = vec![Recorder::new()];
-    wires[0].connect(scheduler.address.parse().unwrap());
-    let at = wires[0].address;
-    let mut processes = vec![scheduler];
-    for _ in 0..2 {
-        let (mut results, mut control) = (Recorder::new(), Recorder::new());
-        let behind = |wire: &Recorder| SocketAddr::from(([127, 0, 0, 2], wire.address.port()));
-        let (bind, port) = (behind(&results), control.address.port());
-        results.connect(bind);
-        control.connect(behind(&control));
-        let of_executor = secrets("an-executor");
-        processes.push(Process::talking_executor(&ANOTHER, at, (bind, port), &borrowed(&of_executor)));
-        wires.extend([results, control]);
-    }
+    let (processes, wires) = overheard(&bucket);
 
     let vectors = "SELECT id, embed_image(image, model => 'm') AS e FROM 's3://photos/t.parquet'";
     let here = folder.path().join("here").display().to_string();
@@ -258,10 +266,10 @@ fn no_key_goes_over_a_wire_or_is_told() {
         vectors.replace("t.parquet", "denied.parquet"),
         "SELECT path, embed_image(image, model => 'm') FROM images('s3://photos/denied.parquet', 'raise')".to_owned(),
     ];
-    let mut of_client = secrets("the-client");
+    let mut of_client = secrets("the-client", &bucket);
     of_client.push((client::SERVICE, service.url.clone()));
     of_client.push((client::STATEMENTS, statements.join(";\n")));
-    let client = Process::talking_client(&ANOTHER, at, &borrowed(&of_client));
+    let client = Process::talking_client(&ANOTHER, wires[0].address, &borrowed(&of_client));
     let said = [client.stdout, client.stderr].concat();
     let text = String::from_utf8_lossy(&said);
     // All of it was in use: requests with a key were served, and those that had to go well did.

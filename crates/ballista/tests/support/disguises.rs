@@ -47,7 +47,9 @@ impl Disguises {
         }
         let written = |each: &dyn Fn(&mut String, u8)| {
             let mut text = String::new();
-            bytes.iter().for_each(|byte| each(&mut text, *byte));
+            for byte in bytes {
+                each(&mut text, *byte);
+            }
             text.into_bytes()
         };
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
@@ -96,8 +98,8 @@ pub(crate) fn base64_of(bytes: &[u8]) -> String {
 }
 
 fn base64(bytes: &[u8], alphabet: &[u8; 64]) -> Vec<u8> {
-    let bit = |i: usize| bytes.get(i / 8).map_or(0, |byte| byte >> (7 - i % 8) & 1);
-    let digit = |d: usize| alphabet[usize::from((0..6).fold(0, |sum, i| sum << 1 | bit(d * 6 + i)))];
+    let bit = |i: usize| bytes.get(i / 8).map_or(0, |byte| (byte >> (7 - i % 8)) & 1);
+    let digit = |d: usize| alphabet[usize::from((0..6).fold(0, |sum, i| (sum << 1) | bit(d * 6 + i)))];
     (0..(bytes.len() * 8).div_ceil(6)).map(digit).collect()
 }
 

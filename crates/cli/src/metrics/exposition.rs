@@ -27,7 +27,9 @@ impl Page {
         let models = (run.models)();
         let workers: usize = models.iter().map(|model| model.workers).sum();
         let mut now = MetricsSnapshot::default();
-        models.iter().for_each(|model| now += &model.now);
+        for model in &models {
+            now += &model.now;
+        }
         self.family("imbed_run_info", "gauge", "What runs.");
         // One model may be there with several options.
         let names: BTreeSet<_> = models.iter().map(|it| (it.provider.as_str(), it.model.as_str())).collect();

@@ -244,7 +244,8 @@ fn images_and_tables_are_read_whole_or_not_at_all() {
     for i in 0..IMAGES {
         server.put("b", &format!("shots/{i:02}.png"), fs::read(folder.path(&format!("shots/{i:02}.png"))).unwrap());
     }
-    let query = "COPY (SELECT arrow_cast(path, 'Utf8') AS path, embed_image(image) AS embedding FROM images('s3://b/shots/**') ORDER BY path) TO";
+    let copied = |from: &str| format!("COPY (SELECT arrow_cast(path, 'Utf8') AS path, {from} ORDER BY path) TO");
+    let query = copied("embed_image(image) AS embedding FROM images('s3://b/shots/**')");
     let copy = |to: &str| format!("{query} '{to}'");
     let sql = |query: &str, url: &str| run(&folder, &server, url, &[("AWS_TIMEOUT", "1s")], &["sql", query]);
     assert_eq!(sql(&copy("expected.parquet"), server.url()).code, 0);
@@ -259,7 +260,7 @@ fn images_and_tables_are_read_whole_or_not_at_all() {
     ];
     for (name, n, fault) in cases {
         let file = format!("{name}.parquet");
-        // The list itself is another matter: what was cut in it is asked for once more by nobody.
+        // The first request is a list. What is cut off in it is asked for once more by nobody.
         let proxy = Faulty::start(server.url(), move |i| if i > 0 && i % n == 0 { fault } else { Fault::None });
         let ended = sql(&copy(&file), &proxy.url());
         assert_eq!(ended.code, 0, "{name}: {}", ended.message);
@@ -267,12 +268,8 @@ fn images_and_tables_are_read_whole_or_not_at_all() {
         // And the table from a bucket.
         server.put("b", &format!("tables/{file}"), fs::read(folder.path(&file)).unwrap());
         let proxy = Faulty::start(server.url(), move |i| if i > 0 && i % n == 0 { fault } else { Fault::None });
-        let ended = sql(
-            &format!(
-                "COPY (SELECT arrow_cast(path, 'Utf8') AS path, embedding FROM 's3://b/tables/{file}') TO 'again.parquet'"
-            ),
-            &proxy.url(),
-        );
+        let again = copied(&format!("embedding FROM 's3://b/tables/{file}'"));
+        let ended = sql(&format!("{again} 'again.parquet'"), &proxy.url());
         assert_eq!(ended.code, 0, "{name}: {}", ended.message);
         assert_eq!(rows_of(&Embedded::read(&folder.path("again.parquet"))), expected, "{name}");
     }
