@@ -276,7 +276,7 @@ fn no_key_goes_over_a_wire_or_is_told() {
     assert!(client.status.success(), "{text}");
     assert_eq!(text.matches("went well: ").count(), 5, "{text}");
     assert_eq!(text.matches("failed: ").count(), 3, "{text}");
-    assert!(service.served() >= 3 * 24, "{} requests came with a key", service.served());
+    assert!(service.served() >= 24, "{} requests came with a key", service.served());
     assert!(text.contains("may not use this model") && text.contains("access is denied"), "{text}");
     assert!(text.contains("EmbedExec"), "{text}");
 
