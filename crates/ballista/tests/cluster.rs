@@ -2,8 +2,12 @@
 
 mod support;
 
+#[path = "../../datafusion/tests/support/s3.rs"]
+mod s3;
+
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     num::NonZeroUsize,
     path::Path,
     time::{Duration, Instant},
@@ -14,9 +18,18 @@ use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use imbed_ballista::{Cluster, Parts, connect, save_parts};
 use imbed_core::{ErrorKind, Registry, Session};
 use imbed_datafusion::{ImageContext, Imbed, cause};
+use imbed_provider_openai as _;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use support::{delayed, png, processes, processes::Process, table};
+use support::{
+    client, delayed,
+    disguises::{Disguises, holds},
+    png, processes,
+    processes::Process,
+    recorder::Recorder,
+    service::Service,
+    table,
+};
 
 /// How this program becomes another process: by running the test below alone.
 const ANOTHER: [&str; 3] = ["--exact", "a_process_of_the_cluster", "--nocapture"];
@@ -169,4 +182,132 @@ async fn a_row_that_fails_says_so_to_the_client() {
     assert_eq!((error.kind(), error.message()), (ErrorKind::Decode, "decode_image: row 0: this is text, not an image"));
     let ignored = context.image_sql(&query("ignore")).await.unwrap().collect().await.unwrap();
     assert!(ignored[0].column(1).is_null(0));
+}
+
+/// Part of every secret in the environment of a process of the test below. All of its characters have short codes in HTTP/2.
+const CANARY: &str = "secret/bird-59c0de";
+
+/// All that a table says, its metadata too, without compression and encodings.
+fn decoded(bytes: Vec<u8>) -> String {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();
+    let about = format!("{:?} {:?}", reader.metadata(), reader.schema());
+    let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
+    format!("{about} {batches:?}")
+}
+
+/// The environment of a process: where the bucket is, and secrets of which each says whose it is.
+fn secrets(of: &str, bucket: &s3::Server) -> Vec<(&'static str, String)> {
+    vec![
+        ("VLLM_API_KEY", format!("{CANARY}-key-of-{of}")),
+        ("OPENAI_API_KEY", format!("{CANARY}-other-key-of-{of}")),
+        ("AWS_ENDPOINT_URL", bucket.url().to_owned()),
+        ("AWS_ALLOW_HTTP", "true".to_owned()),
+        ("AWS_ACCESS_KEY_ID", s3::KEY.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", format!("{CANARY}-of-{of}")),
+        ("AWS_SESSION_TOKEN", format!("{CANARY}-token-of-{of}")),
+        ("HF_TOKEN", format!("{CANARY}-hub-of-{of}")),
+        ("RUST_BACKTRACE", "1".to_owned()),
+    ]
+}
+
+/// Variables as a process is given them.
+fn borrowed(set: &[(&'static str, String)]) -> Vec<(&'static str, &str)> {
+    set.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
+/// A scheduler and two executors, and the wires between which they and their clients speak: the scheduler's, then those of each
+/// executor.
+fn overheard(bucket: &s3::Server) -> (Vec<Process>, Vec<Recorder>) {
+    let scheduler = Process::talking_scheduler(&ANOTHER, &borrowed(&secrets("the-scheduler", bucket)));
+    let mut wires = vec![Recorder::new()];
+    wires[0].connect(scheduler.address.parse().unwrap());
+    let at = wires[0].address;
+    let mut processes = vec![scheduler];
+    for _ in 0..2 {
+        let (mut results, mut control) = (Recorder::new(), Recorder::new());
+        let behind = |wire: &Recorder| SocketAddr::from(([127, 0, 0, 2], wire.address.port()));
+        let (bind, port) = (behind(&results), control.address.port());
+        results.connect(bind);
+        control.connect(behind(&control));
+        let secrets = secrets("an-executor", bucket);
+        processes.push(Process::talking_executor(&ANOTHER, at, (bind, port), &borrowed(&secrets)));
+        wires.extend([results, control]);
+    }
+    (processes, wires)
+}
+
+#[test]
+fn no_key_goes_over_a_wire_or_is_told() {
+    // Executors listen at another address of the loopback network than the one by which they are reached.
+    if std::net::TcpListener::bind("127.0.0.2:0").is_err() {
+        eprintln!("skipped: this machine has one loopback address, as all but Linux do");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (bucket, service) = (s3::Server::start(), Service::start(CANARY));
+    table(&folder.path().join("t.parquet"), 24, 6);
+    let bytes = std::fs::read(folder.path().join("t.parquet")).unwrap();
+    bucket.put("photos", "t.parquet", bytes.clone());
+    bucket.put("photos", "denied.parquet", bytes);
+    bucket.deny("photos", "denied.parquet");
+    bucket.bucket("out");
+    let (processes, wires) = overheard(&bucket);
+
+    let vectors = "SELECT id, embed_image(image, model => 'm') AS e FROM 's3://photos/t.parquet'";
+    let here = folder.path().join("here").display().to_string();
+    let statements = [
+        vectors.to_owned(),
+        format!("EXPLAIN {vectors}"),
+        format!("EXPLAIN VERBOSE {vectors}"),
+        format!("COPY ({vectors}) TO 's3://out/e/' STORED AS PARQUET"),
+        format!("COPY ({vectors}) TO '{here}/' STORED AS PARQUET"),
+        // The service and the bucket repeat in their answers what they were shown.
+        vectors.replace("'m'", "'refused'"),
+        vectors.replace("t.parquet", "denied.parquet"),
+        "SELECT path, embed_image(image, model => 'm') FROM images('s3://photos/denied.parquet', 'raise')".to_owned(),
+    ];
+    let mut of_client = secrets("the-client", &bucket);
+    of_client.push((client::SERVICE, service.url.clone()));
+    of_client.push((client::STATEMENTS, statements.join(";\n")));
+    let client = Process::talking_client(&ANOTHER, wires[0].address, &borrowed(&of_client));
+    let said = [client.stdout, client.stderr].concat();
+    let text = String::from_utf8_lossy(&said);
+    // All of it was in use: requests with a key were served, and those that had to go well did.
+    assert!(client.status.success(), "{text}");
+    assert_eq!(text.matches("went well: ").count(), 5, "{text}");
+    assert_eq!(text.matches("failed: ").count(), 3, "{text}");
+    assert!(service.served() >= 24, "{} requests came with a key", service.served());
+    assert!(text.contains("may not use this model") && text.contains("access is denied"), "{text}");
+    assert!(text.contains("EmbedExec"), "{text}");
+
+    let mut everything = vec![("the client".to_owned(), said.clone())];
+    for (number, process) in processes.iter().enumerate() {
+        let said = process.said();
+        assert!(!said.is_empty(), "process {number} has told nothing");
+        everything.push((format!("process {number}"), said));
+    }
+    let mut plans = 0;
+    for (number, wire) in wires.iter().enumerate() {
+        let tapes = wire.tapes();
+        assert!(number == 0 || !tapes.is_empty(), "nobody came to wire {number}");
+        plans += tapes.iter().filter(|tape| holds(tape, b"s3://photos/t.parquet")).count();
+        everything.extend(tapes.into_iter().map(|tape| (format!("wire {number}"), tape)));
+    }
+    assert!(plans >= 2, "{plans} wires have seen a plan");
+    let mut files = 0;
+    let written = std::fs::read_dir(&here).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+    let sent = bucket.keys("out").into_iter().map(|key| bucket.get("out", &key).unwrap());
+    for file in written.chain(sent) {
+        files += 1;
+        everything.push(("a file".to_owned(), file.clone()));
+        everything.push(("what is in a file".to_owned(), decoded(file).into_bytes()));
+    }
+    assert!(files >= 2, "{files} files were written");
+    for secret in [CANARY, s3::KEY] {
+        let disguises = Disguises::of(secret);
+        for (place, bytes) in &everything {
+            let found = disguises.found_in(bytes);
+            assert!(found.is_none(), "{place} holds '{secret}' {}", found.unwrap());
+        }
+    }
 }

@@ -55,6 +55,9 @@ pub(crate) trait Blame<T> {
     fn fatal(self) -> Result<T, Failure>;
     /// While a model was fetched: a name that is wrong is the user's to mend, all else is a failure.
     fn fetched(self) -> Result<T, Failure>;
+    /// While inputs and outputs were looked at: a store that does not answer for the moment is a failure, all else is the user's to
+    /// mend.
+    fn opened(self) -> Result<T, Failure>;
 }
 
 impl<T> Blame<T> for Result<T, Error> {
@@ -77,6 +80,10 @@ impl<T> Blame<T> for Result<T, Error> {
             }
             _ => self.usage(),
         }
+    }
+
+    fn opened(self) -> Result<T, Failure> {
+        if self.as_ref().is_err_and(Error::is_temporary) { self.fatal() } else { self.usage() }
     }
 }
 
@@ -141,6 +148,13 @@ fn reader_is_gone(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_that_does_not_answer_is_no_mistake_of_the_users() {
+        let error = |temporary| Err::<(), _>(Error::new(ErrorKind::Request, "s3://b/").temporary(temporary));
+        assert!(matches!(error(true).opened(), Err(Failure::Fatal(_))));
+        assert!(matches!(error(false).opened(), Err(Failure::Usage(_))));
+    }
 
     #[test]
     fn a_closed_pipe_is_no_failure() {

@@ -1,4 +1,4 @@
-//! `--metrics-addr`: the counters of a run, served to Prometheus while it runs.
+//! `--metrics-addr`: the counters of a run, of a query or of an executor, served to Prometheus while it goes on.
 //!
 //! One thread answers one request after another; who scrapes is a machine or two. Whoever reaches the address may read: counts, times and
 //! the model's name, and nothing of the images.
@@ -6,6 +6,7 @@
 mod exposition;
 
 use std::{
+    fmt,
     io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex, PoisonError},
@@ -15,7 +16,7 @@ use std::{
 
 use imbed::{
     core::{Error, ErrorKind, Result},
-    engine::{MetricsHandle, Plan},
+    engine::{MetricsHandle, MetricsSnapshot, Plan},
 };
 
 /// Bytes of a request, at most.
@@ -25,22 +26,47 @@ const REQUEST: u64 = 8 << 10;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A run as others see it.
-#[derive(Debug)]
 pub(crate) struct Run {
-    pub(crate) handle: MetricsHandle,
-    pub(crate) started: Instant,
-    pub(crate) provider: String,
-    pub(crate) model: String,
-    /// Calls of the model that may go on at once.
-    pub(crate) workers: usize,
+    started: Instant,
     /// Rows of the whole input, where that is known.
-    pub(crate) total: Option<u64>,
+    total: Option<u64>,
+    models: Box<dyn Fn() -> Vec<Model> + Send>,
+}
+
+/// A model of a run, and its counters at one moment.
+struct Model {
+    provider: String,
+    model: String,
+    /// Calls of the model that may go on at once.
+    workers: usize,
+    now: MetricsSnapshot,
 }
 
 impl Run {
+    /// A run of one model.
     pub(crate) fn new(handle: MetricsHandle, plan: &Plan, total: Option<u64>) -> Self {
-        let (provider, model) = (plan.provider.clone(), plan.model.clone());
-        Self { handle, started: Instant::now(), provider, model, workers: plan.workers.value, total }
+        let (provider, model, workers) = (plan.provider.clone(), plan.model.clone(), plan.workers.value);
+        let models =
+            move || vec![Model { provider: provider.clone(), model: model.clone(), workers, now: handle.snapshot() }];
+        Self { started: Instant::now(), total, models: Box::new(models) }
+    }
+
+    /// All that the queries of this process do with models.
+    #[cfg(feature = "sql")]
+    pub(crate) fn of_queries() -> Self {
+        let models = || {
+            let models = imbed_datafusion::model_counts().into_iter();
+            models
+                .map(|it| Model { provider: it.provider, model: it.model, workers: it.workers, now: it.counts })
+                .collect()
+        };
+        Self { started: Instant::now(), total: None, models: Box::new(models) }
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("started", &self.started).field("total", &self.total).finish_non_exhaustive()
     }
 }
 

@@ -8,7 +8,8 @@ mod s3;
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -47,9 +48,11 @@ impl Process {
         Self::start_with(folder, args, &[])
     }
 
-    /// The same with more in its environment.
+    /// The same with more in its environment. What it says on stderr goes into the file `said.txt`, behind what others have said.
     fn start_with(folder: &Path, args: &[&str], set: &[(String, String)]) -> (Self, String) {
-        let mut child = imbed(folder, args).envs(set.iter().cloned()).stdout(Stdio::piped()).spawn().unwrap();
+        let said = fs::File::options().create(true).append(true).open(folder.join("said.txt")).unwrap();
+        let mut command = imbed(folder, args);
+        let mut child = command.envs(set.iter().cloned()).stdout(Stdio::piped()).stderr(said).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         (Self(child), line.trim().to_owned())
@@ -67,6 +70,8 @@ impl Drop for Process {
 struct Cluster {
     folder: tempfile::TempDir,
     address: String,
+    /// Where the counters of the executors are.
+    metrics: Vec<String>,
     _processes: Vec<Process>,
 }
 
@@ -81,21 +86,44 @@ impl Cluster {
         // The scheduler and the executors know nothing of the client's folder.
         let elsewhere = folder.path().join("elsewhere");
         fs::create_dir(&elsewhere).unwrap();
+        let talks = ["--verbose", "--log-level", "trace"];
         let args = ["cluster", "scheduler", "--bind", "127.0.0.1:0", "--executor-timeout", "6"];
+        let args = [&args[..], &talks].concat();
         let (scheduler, line) = Process::start_with(&elsewhere, &args, set);
         let address = line.strip_prefix("imbed cluster scheduler: listening on ").unwrap().to_owned();
-        let mut processes = vec![scheduler];
+        let (mut processes, mut metrics) = (vec![scheduler], Vec::new());
         for name in ["one", "two"] {
             let dir = folder.path().join(name);
             let (dir, slots) = (dir.to_str().unwrap(), if name == "one" { "1" } else { "2" });
+            let counters = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
             let args =
                 ["cluster", "executor", "--scheduler", &address, "--gpus", "0", "--work-dir", dir, "--task-slots"];
-            let (executor, line) = Process::start_with(&elsewhere, &[&args[..], &[slots]].concat(), set);
+            let args = [&args[..], &[slots, "--metrics-addr", &counters], &talks].concat();
+            let (executor, line) = Process::start_with(&elsewhere, &args, set);
+            metrics.push(counters);
             assert!(line.starts_with("imbed cluster executor: ready on 127.0.0.1:"), "{line}");
             processes.push(executor);
         }
         let address = format!("df://{address}");
-        Self { folder, address, _processes: processes }
+        Self { folder, address, metrics, _processes: processes }
+    }
+
+    /// What its processes have said on stderr.
+    fn said(&self) -> String {
+        fs::read_to_string(self.path().join("elsewhere/said.txt")).unwrap()
+    }
+
+    /// The sum of the executors' samples of this name.
+    fn counted(&self, sample: &str) -> f64 {
+        let counted = |address: &String| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+            let mut page = String::new();
+            stream.read_to_string(&mut page).unwrap();
+            let value = page.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok());
+            value.unwrap_or(0.0_f64)
+        };
+        self.metrics.iter().map(counted).sum()
     }
 
     fn path(&self) -> &Path {
@@ -218,6 +246,54 @@ fn buckets_are_read_and_written_with_the_keys_of_each_process() {
     assert_eq!(server.unfinished(), 0);
     run(cluster.path(), &["embed", "images.parquet", "-o", "here.parquet", "--quiet"], 0);
     assert_eq!(vectors(&batches), vectors(&read(&cluster.path().join("here.parquet"))));
+
+    // Neither the key nor its name is told by anybody, whatever goes wrong.
+    server.put("photos", "denied.parquet", fs::read(&table).unwrap());
+    server.deny("photos", "denied.parquet");
+    let mut said = vec![told, cluster.said()];
+    for query in [
+        "EXPLAIN VERBOSE SELECT embed_image(image) FROM 's3://photos/shard-0.parquet'",
+        "SELECT path FROM images('s3://photos/denied.parquet') WHERE image IS NOT NULL",
+        "SELECT embed_image(image) FROM 's3://photos/denied.parquet'",
+    ] {
+        let logs = ["--log-level", "trace", "--cluster", &cluster.address];
+        let mut command = imbed(cluster.path(), &[&["sql", query][..], &logs].concat());
+        let output = command.envs(variables.iter().cloned()).output().unwrap();
+        assert_eq!(output.status.code(), Some(if query.starts_with("EXPLAIN") { 0 } else { 3 }), "{query}");
+        said.push(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned());
+    }
+    said.push(cluster.said());
+    assert!(said[1].contains("info:"), "the processes tell nothing: {}", said[1]);
+    for text in said {
+        assert!(!text.contains("canary") && !text.contains(s3::KEY), "{text}");
+    }
+}
+
+#[test]
+fn executors_count_the_rows_of_their_tasks() {
+    let cluster = Cluster::start();
+    fs::create_dir(cluster.path().join("shots")).unwrap();
+    for i in 0..4 {
+        let source = Path::new(&examples()).join(["city-1.jpg", "city-2.jpg"][i % 2]);
+        fs::copy(source, cluster.path().join(format!("shots/{i}.jpg"))).unwrap();
+    }
+    fs::write(cluster.path().join("shots/broken.png"), b"no image").unwrap();
+    let embed = |out: &str| {
+        let args = ["embed", "shots", "--cluster", &cluster.address, "-o", out, "--on-error", "ignore", "--quiet"];
+        run(cluster.path(), &args, 1);
+    };
+    assert_eq!(cluster.counted("imbed_rows_total{outcome=\"embedded\"}"), 0.0);
+    for runs in [1.0, 2.0] {
+        embed(&format!("out-{runs}/"));
+        assert_eq!(cluster.counted("imbed_rows_total{outcome=\"embedded\"}"), 4.0 * runs);
+        assert_eq!(cluster.counted("imbed_rows_total{outcome=\"failed\"}"), runs);
+        assert_eq!(cluster.counted("imbed_row_errors_total{kind=\"decode\"}"), runs);
+    }
+    assert!(cluster.counted("imbed_stage_duration_seconds_count{stage=\"model\"}") >= 1.0);
+    assert!(cluster.counted("imbed_run_info{provider=\"candle\",model=\"imbed/tiny\"}") >= 1.0);
+    let taken = ["cluster", "executor", "--scheduler", "127.0.0.1:1", "--metrics-addr", &cluster.metrics[0]];
+    let refused = run(cluster.path(), &taken, 2);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--metrics-addr"));
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod aliases;
 mod bound;
 mod carried;
 mod context;
+mod counts;
 mod embed;
 mod error;
 pub mod expr;
@@ -38,9 +39,10 @@ mod vectors;
 pub mod wire;
 
 pub use context::{ImageContext, Imbed, config};
+pub use counts::ModelCounts;
 pub use embed::{embedded_rows, failed_rows};
 pub use error::cause;
-pub use pipeline::{unload_idle_models, use_gpus};
+pub use pipeline::{model_counts, unload_idle_models, use_gpus};
 pub use reference::reference_page;
 pub use stores::{HeldCopy, Stores, from_store as store_error, hold_copy, is_url, store_table, with_file_tables};
 

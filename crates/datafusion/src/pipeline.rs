@@ -23,7 +23,11 @@ use imbed_core::{Error, ErrorKind, Result};
 use imbed_engine::{Allocator, Chunk, EmbedStream, EmbeddedChunk, Engine, GpuInventory, Images, RowError};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{error::copy, models::Model};
+use crate::{
+    counts::{Counts, ModelCounts},
+    error::copy,
+    models::Model,
+};
 
 /// Pieces that may wait to enter the engine, which has a budget of its own for what is inside.
 const WAITING_PIECES: usize = 2;
@@ -41,6 +45,7 @@ static PIPELINES: LazyLock<Mutex<HashMap<String, Arc<Pipeline>>>> = LazyLock::ne
 pub(crate) struct Pipeline {
     engine: Engine,
     run: Mutex<Weak<Run>>,
+    counts: Arc<Counts>,
 }
 
 /// A pipeline under way.
@@ -89,7 +94,7 @@ impl Pipeline {
             engine = engine.inventory(Arc::clone(gpus));
         }
         let engine = engine.build()?;
-        let pipeline = Arc::new(Self { engine, run: Mutex::default() });
+        let pipeline = Arc::new(Self { engine, run: Mutex::default(), counts: Arc::default() });
         pipelines.insert(model.key.clone(), Arc::clone(&pipeline));
         Ok(pipeline)
     }
@@ -105,9 +110,13 @@ impl Pipeline {
         let queue = Arc::new(Queue { jobs: Mutex::new(receiver), replies: Mutex::default() });
         let stream = self.engine.embed_stream(chunks(Arc::clone(&queue)))?;
         let run = Arc::new(Run { jobs, failure: Arc::clone(&failure) });
+        let (counts, number) = (Arc::clone(&self.counts), self.counts.begin(stream.metrics_handle()));
         thread::Builder::new()
             .name("imbed-embed".to_owned())
-            .spawn(move || deliver(stream, &queue, &failure))
+            .spawn(move || {
+                deliver(stream, &queue, &failure);
+                counts.end(number);
+            })
             .map_err(|e| Error::io("cannot start the thread that hands vectors out", e))?;
         *current = Arc::downgrade(&run);
         Ok(Producer(run))
@@ -188,6 +197,22 @@ fn deliver(stream: EmbedStream, queue: &Queue, failure: &Failure) {
 /// Each model leases them for its workers, however many partitions and queries use it. An error if that was said before.
 pub fn use_gpus(gpus: Arc<dyn GpuInventory>) -> Result<()> {
     GPUS.set(gpus).map_err(|_| Error::new(ErrorKind::Internal, "which GPUs may be used has been said before"))
+}
+
+/// The models that queries of this process have used so far, each with its counters: what they embedded, what failed, and how long
+/// the steps took. Models that were [unloaded](unload_idle_models) are not among them.
+pub fn model_counts() -> Vec<ModelCounts> {
+    let pipelines = lock(&PIPELINES);
+    let counts = pipelines.values().map(|pipeline| {
+        let plan = pipeline.engine.plan();
+        ModelCounts {
+            provider: plan.provider.clone(),
+            model: plan.model.clone(),
+            workers: plan.workers.value,
+            counts: pipeline.counts.sum(),
+        }
+    });
+    counts.collect()
 }
 
 /// Frees the models of this process that no query uses, and says how many those were.

@@ -3,6 +3,7 @@
 mod handle;
 mod latency;
 mod queues;
+mod sum;
 
 use std::{
     collections::BTreeMap,

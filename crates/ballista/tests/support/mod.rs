@@ -3,8 +3,13 @@
 // Each program uses its own part of this.
 #![allow(dead_code)]
 
+pub(crate) mod client;
 pub(crate) mod delayed;
+pub(crate) mod disguises;
+pub(crate) mod logs;
 pub(crate) mod processes;
+pub(crate) mod recorder;
+pub(crate) mod service;
 
 use std::{fs::File, path::Path, sync::Arc};
 

@@ -130,6 +130,10 @@ pub(crate) struct ExecutorArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub(crate) connect_timeout: u64,
 
+    /// Serve the counters of this executor's models to Prometheus at /metrics of this address, such as 10.0.0.2:9464
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics_addr: Option<SocketAddr>,
+
     /// Print what is done, not only what goes wrong
     #[arg(short, long)]
     pub(crate) verbose: bool,

@@ -1,6 +1,6 @@
 //! What a user may type after `imbed sql`.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 
@@ -74,6 +74,10 @@ pub(crate) struct SqlArgs {
     /// Read provider, model and options from this file [default: imbed.toml, if there is one here]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+
+    /// Serve the counters of embed_image to Prometheus at /metrics of this address, such as 127.0.0.1:9464
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics_addr: Option<SocketAddr>,
 
     #[command(flatten)]
     pub(crate) on: OnCluster,

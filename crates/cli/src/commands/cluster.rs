@@ -15,6 +15,7 @@ use super::{print, sql};
 use crate::{
     args::{ClusterArgs, ClusterCommand, ExecutorArgs, OnCluster, SchedulerArgs},
     exit::{Blame, Failure, Outcome, Success},
+    metrics::{Run, Server},
     progress::Progress,
 };
 
@@ -29,6 +30,7 @@ pub(crate) fn run(args: &ClusterArgs) -> Outcome {
         ClusterCommand::Executor(args) => {
             log::print(args.verbose).fatal()?;
             sql::warnings::print(Arc::new(Progress::unseen(false))).fatal()?;
+            Server::start(args.metrics_addr).usage()?.show(Run::of_queries);
             on_threads(executor(args))
         }
     }

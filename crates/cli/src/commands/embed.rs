@@ -34,7 +34,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Outcome {
     if args.on.cluster.is_some() {
         return cluster::embed(args);
     }
-    let target = target(args).usage()?;
+    let target = target(args).map_err(output::unopened).opened()?;
     let server = metrics::Server::start(args.messages.metrics_addr.filter(|_| !args.messages.explain)).usage()?;
     let session = session(args)?;
     let request = request(args);

@@ -39,6 +39,7 @@ use crate::{
     download::Downloads,
     exit::{Blame, Failure, Outcome, Success},
     interrupt,
+    metrics::{Run, Server},
     progress::Progress,
     show,
 };
@@ -48,6 +49,7 @@ const TICK: Duration = Duration::from_millis(200);
 
 pub(crate) fn run(args: &SqlArgs) -> Outcome {
     let text = query(&args.query).usage()?;
+    metrics(args).usage()?.show(Run::of_queries);
     let mut session = super::session(args.config.as_deref()).usage()?;
     if args.offline {
         session.set_offline(true);
@@ -68,6 +70,15 @@ pub(crate) fn run(args: &SqlArgs) -> Outcome {
     stop(runtime);
     drop(staging);
     outcome
+}
+
+/// The server of the counters, if one is wanted.
+fn metrics(args: &SqlArgs) -> Result<Server> {
+    if args.metrics_addr.is_some() && args.on.cluster.is_some() {
+        return Err(Error::new(ErrorKind::BadOption, "--metrics-addr and --cluster do not go together")
+            .hint("executors count the rows, and have the flag, too"));
+    }
+    Server::start(args.metrics_addr)
 }
 
 /// The statements themselves, or those on standard input.
@@ -99,7 +110,7 @@ async fn statements(args: &SqlArgs, session: Session, text: &str, staging: &Stag
     let mut failed = 0;
     let context = context(args, session).await?;
     for (name, file) in &args.tables {
-        tables::register(&context, name, file).await.usage()?;
+        tables::register(&context, name, file).await.opened()?;
     }
     let statements = context.image_statements(text).map_err(|e| cause(&e)).usage()?;
     if statements.is_empty() {
@@ -118,7 +129,7 @@ async fn statements(args: &SqlArgs, session: Session, text: &str, staging: &Stag
             Some(_) => None,
             None => hold_copy(&context, &mut plan).map_err(|e| cause(&e)).usage()?,
         };
-        let table = context.execute_logical_plan(plan).await.map_err(|e| cause(&e)).usage()?;
+        let table = context.execute_logical_plan(plan).await.map_err(|e| cause(&e)).opened()?;
         let ran = match run_statement(args, &context, table, copies, progress).await {
             Ok(ran) => ran,
             Err(failure) => {
@@ -210,8 +221,8 @@ async fn run_statement(
     progress: &Progress,
 ) -> Result<Ran, Failure> {
     let explains = matches!(table.logical_plan(), LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
-    let plan = table.create_physical_plan().await.map_err(|e| cause(&e)).usage()?;
-    let mut batches = execute_stream(Arc::clone(&plan), context.task_ctx()).map_err(|e| cause(&e)).usage()?;
+    let plan = table.create_physical_plan().await.map_err(|e| cause(&e)).opened()?;
+    let mut batches = execute_stream(Arc::clone(&plan), context.task_ctx()).map_err(|e| cause(&e)).opened()?;
     let mut printer = Printer::new(batches.schema(), args, explains);
     let mut ran = Ran::default();
     while let Some(batch) = watched(&mut batches, plan.as_ref(), progress).await {

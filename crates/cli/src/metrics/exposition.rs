@@ -1,6 +1,9 @@
 //! Counters in Prometheus' text format.
 
-use std::fmt::{Display, Write};
+use std::{
+    collections::BTreeSet,
+    fmt::{Display, Write},
+};
 
 use imbed::engine::MetricsSnapshot;
 
@@ -12,7 +15,7 @@ pub(super) fn text(run: Option<&Run>) -> String {
     page.family("imbed_build_info", "gauge", "The program.");
     page.sample("imbed_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     if let Some(run) = run {
-        page.run(run, &run.handle.snapshot());
+        page.run(run);
     }
     page.0
 }
@@ -20,9 +23,19 @@ pub(super) fn text(run: Option<&Run>) -> String {
 struct Page(String);
 
 impl Page {
-    fn run(&mut self, run: &Run, now: &MetricsSnapshot) {
+    fn run(&mut self, run: &Run) {
+        let models = (run.models)();
+        let workers: usize = models.iter().map(|model| model.workers).sum();
+        let mut now = MetricsSnapshot::default();
+        for model in &models {
+            now += &model.now;
+        }
         self.family("imbed_run_info", "gauge", "What runs.");
-        self.sample("imbed_run_info", &[("provider", &run.provider), ("model", &run.model)], 1);
+        // One model may be there with several options.
+        let names: BTreeSet<_> = models.iter().map(|it| (it.provider.as_str(), it.model.as_str())).collect();
+        for (provider, model) in names {
+            self.sample("imbed_run_info", &[("provider", provider), ("model", model)], 1);
+        }
         self.one("imbed_run_seconds", "gauge", "Time since the run began.", run.started.elapsed().as_secs_f64());
         if let Some(total) = run.total {
             self.one("imbed_rows_expected", "gauge", "Rows of the whole input.", total);
@@ -50,7 +63,7 @@ impl Page {
         ] {
             self.one(name, "counter", help, value);
         }
-        self.latencies(now);
+        self.latencies(&now);
         self.family("imbed_queue_depth", "gauge", "What waits for a stage: rows, and batches for the model.");
         let queues = &now.queues;
         for (queue, depth) in
@@ -65,14 +78,14 @@ impl Page {
             queues.waiting_bytes,
         );
         self.one("imbed_fetched_bytes", "gauge", "Bytes that came by address and wait.", queues.fetched_bytes);
-        self.one("imbed_model_workers", "gauge", "Calls of the model that may go on at once.", run.workers);
+        self.one("imbed_model_workers", "gauge", "Calls of the model that may go on at once.", workers);
         self.one(
             "imbed_model_busy_seconds_total",
             "counter",
             "Time in calls of the model, over all workers.",
             now.model.as_secs_f64(),
         );
-        let possible = (run.started.elapsed().as_secs_f64() - now.model_load.as_secs_f64()) * run.workers as f64;
+        let possible = (run.started.elapsed().as_secs_f64() - now.model_load.as_secs_f64()) * workers as f64;
         let share = if possible > 0.0 { (now.model.as_secs_f64() / possible).min(1.0) } else { 0.0 };
         self.one(
             "imbed_model_busy_ratio",

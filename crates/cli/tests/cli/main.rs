@@ -1,7 +1,11 @@
 //! The `imbed` binary as a user meets it: arguments in, files, messages and exit codes out. One module per topic.
 
+#[cfg(all(unix, feature = "sql"))]
+mod buckets;
 mod errors_and_exit_codes;
 mod explain;
+#[cfg(feature = "sql")]
+mod faulty;
 mod fixture;
 mod hostile;
 mod hub;

@@ -3,7 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -89,6 +89,31 @@ fn sample(page: &str, name: &str) -> Option<f64> {
     page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
 
+/// Starts what `command` says beside us, which `assert_cmd` cannot.
+fn beside(command: &assert_cmd::Command) -> Child {
+    let mut child = Command::new(command.get_program());
+    child.args(command.get_args()).current_dir(command.get_current_dir().unwrap()).stderr(Stdio::inherit());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => child.env(name, value),
+            None => child.env_remove(name),
+        };
+    }
+    child.spawn().unwrap()
+}
+
+/// All that is seen at `address` until the program ends, which it does with `code`.
+fn watched(mut child: Child, address: SocketAddr, code: i32) -> Vec<String> {
+    let (start, mut pages) = (Instant::now(), Vec::new());
+    while child.try_wait().unwrap().is_none() {
+        assert!(start.elapsed() < Duration::from_mins(1));
+        pages.extend(scrape(address));
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(code));
+    pages
+}
+
 #[test]
 fn a_run_can_be_watched_while_it_goes_on() {
     const ROWS: usize = 24;
@@ -101,23 +126,7 @@ fn a_run_can_be_watched_while_it_goes_on() {
     let mut command = folder.imbed(&["embed", "urls.txt", "-o", "out.parquet", "--on-error", "ignore", "--quiet"]);
     command.args(["--allow-urls", "--allow-host", "127.0.0.1", "--url-requests", "2", "--batch-size", "4"]);
     command.args(["--metrics-addr", &address.to_string()]);
-    // The standard library's, which runs beside us.
-    let mut child = Command::new(command.get_program());
-    child.args(command.get_args()).current_dir(command.get_current_dir().unwrap()).stderr(Stdio::inherit());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => child.env(name, value),
-            None => child.env_remove(name),
-        };
-    }
-    let mut child = child.spawn().unwrap();
-    let (start, mut pages) = (Instant::now(), Vec::new());
-    while child.try_wait().unwrap().is_none() {
-        assert!(start.elapsed() < Duration::from_mins(1));
-        pages.extend(scrape(address));
-        thread::sleep(Duration::from_millis(50));
-    }
-    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let pages = watched(beside(&command), address, 1);
     let last = pages.last().unwrap();
     assert!(last.contains("imbed_build_info{version=\"") && last.contains("model=\"imbed/tiny\"} 1"), "{last}");
     assert_eq!(sample(last, "imbed_rows_expected"), Some(ROWS as f64 + 1.0));
@@ -136,6 +145,60 @@ fn a_run_can_be_watched_while_it_goes_on() {
     assert!(sample(last, "imbed_model_busy_ratio").is_some_and(|share| (0.0..=1.0).contains(&share)));
 }
 
+#[cfg(feature = "sql")]
+#[test]
+fn queries_can_be_watched_while_they_go_on() {
+    use crate::{
+        faulty::{Fault, Faulty},
+        s3::Server,
+    };
+    const ROWS: usize = 24;
+    let (folder, server) = (Folder::new(), Server::start());
+    for i in 0..ROWS {
+        server.put("b", &format!("shots/{i:02}.png"), png(i));
+    }
+    server.put("b", "shots/99.png", &b"I am no image."[..]);
+    // All images of one query come together: the second is watched while it waits for its own, when the first is counted.
+    let slow = Faulty::start(server.url(), |_| Fault::Slow(Duration::from_millis(500)));
+    let one = "SELECT count(embed_image(image, on_error => 'ignore')) AS n FROM images('s3://b/shots/**');";
+    let other = one.replace("'ignore'", "'ignore', normalize => true");
+    let address = free_address();
+    let query = [one, one, other.as_str()].concat();
+    let mut command = folder.imbed(&["sql", &query, "--json", "--quiet", "--metrics-addr", &address.to_string()]);
+    command.envs(server.variables()).env("AWS_ENDPOINT_URL", slow.url());
+    let pages = watched(beside(&command), address, 1);
+    let done = |page: &String| sample(page, "imbed_rows_total{outcome=\"embedded\"}").unwrap_or(0.0);
+    let last = pages.last().unwrap();
+    assert!(
+        pages.iter().any(|page| done(page) == ROWS as f64),
+        "the first query was counted when it had ended: {last}"
+    );
+    assert!(pages.iter().any(|page| done(page) >= 2.0 * ROWS as f64), "two queries are more than one: {last}");
+    assert!(pages.windows(2).all(|pages| done(&pages[0]) <= done(&pages[1])), "counters never fall");
+    assert!(sample(last, "imbed_row_errors_total{kind=\"decode\"}").unwrap() >= 2.0, "{last}");
+    for stage in ["decode", "preprocess", "model"] {
+        let steps = sample(last, &format!("imbed_stage_duration_seconds_count{{stage=\"{stage}\"}}")).unwrap();
+        assert!(steps > 0.0, "{stage}: {last}");
+    }
+    // A name and its labels are there once, though the last query is of the same model with another option.
+    let mut names: Vec<&str> = last.lines().filter_map(|line| line.rsplit_once(' ').map(|(name, _)| name)).collect();
+    names.retain(|name| !name.starts_with('#'));
+    names.sort_unstable();
+    let all = names.len();
+    names.dedup();
+    assert_eq!(names.len(), all, "{last}");
+    assert!(last.contains("model=\"imbed/tiny\"} 1"), "{last}");
+}
+
+#[cfg(feature = "sql")]
+#[test]
+fn a_query_on_a_cluster_is_watched_at_its_executors() {
+    let folder = Folder::new();
+    let args = ["sql", "SELECT 1", "--metrics-addr", "127.0.0.1:0", "--cluster", "df://127.0.0.1:1"];
+    let message = stderr(&folder.imbed(&args).assert().code(2));
+    assert!(message.contains("--metrics-addr and --cluster") && message.contains("executors"), "{message}");
+}
+
 #[test]
 fn an_address_for_metrics_that_is_taken_is_refused() {
     let folder = Folder::with_shots(1);
@@ -144,6 +207,11 @@ fn an_address_for_metrics_that_is_taken_is_refused() {
     let assert = folder.imbed(&["embed", "shots", "-o", "out.parquet", "--metrics-addr", &address]).assert().code(2);
     assert!(stderr(&assert).contains("--metrics-addr"), "{}", stderr(&assert));
     assert_eq!(folder.names(), ["shots"]);
+    #[cfg(feature = "sql")]
+    {
+        let assert = folder.imbed(&["sql", "SELECT 1", "--metrics-addr", &address]).assert().code(2);
+        assert!(stderr(&assert).contains("--metrics-addr"), "{}", stderr(&assert));
+    }
     let explained = folder.imbed(&["embed", "shots", "--explain", "--metrics-addr", &address]).assert().code(0);
     assert!(stdout(&explained).contains("batch size"), "a plan serves nothing");
 }

@@ -14,9 +14,9 @@ use serde_json::Value;
 use crate::fixture::{Embedded, Folder, batch, binary, png, stderr, stdout, write_parquet};
 
 /// A row of an output: its key, and the bits of its vector.
-type Row = (Option<String>, Option<Vec<u32>>);
+pub(crate) type Row = (Option<String>, Option<Vec<u32>>);
 
-fn rows_of(embedded: &Embedded) -> Vec<Row> {
+pub(crate) fn rows_of(embedded: &Embedded) -> Vec<Row> {
     let bits = |vector: Option<Vec<f32>>| vector.map(|v| v.into_iter().map(f32::to_bits).collect());
     embedded.texts("path").into_iter().zip(embedded.vectors().into_iter().map(bits)).collect()
 }
@@ -40,7 +40,7 @@ fn parts(folder: &Folder, output: &str) -> Vec<String> {
 }
 
 /// What an undisturbed run gives.
-fn undisturbed(folder: &Folder, args: &[&str]) -> Vec<Row> {
+pub(crate) fn undisturbed(folder: &Folder, args: &[&str]) -> Vec<Row> {
     let args = [&["embed"], args, &["-o", "undisturbed.parquet", "--overwrite", "--quiet"]].concat();
     let code = folder.imbed(&args).assert().get_output().status.code();
     assert!(matches!(code, Some(0 | 1)), "{code:?}");

@@ -59,11 +59,21 @@ fn unanswered(service: Service, url: &str, error: &object_store::Error) -> Error
     }
     let sent = chain(error).find_map(|e| e.downcast_ref::<HttpError>()).map(HttpError::kind);
     let what = match sent {
-        Some(HttpErrorKind::Connect | HttpErrorKind::Timeout) => "nobody answers",
+        Some(HttpErrorKind::Connect) => "nobody answers",
+        Some(HttpErrorKind::Timeout) => "there was no answer in time",
         _ => "the request failed",
     };
+    let hint = match (sent, service.timeout_variable()) {
+        (Some(HttpErrorKind::Timeout), Some(variable)) => {
+            format!(
+                "{}; a slow line may need more than the 30 seconds of a request: {variable}=2m",
+                service.address_hint()
+            )
+        }
+        _ => service.address_hint().to_owned(),
+    };
     let temporary = sent.is_some_and(|kind| kind != HttpErrorKind::Decode);
-    Error::new(ErrorKind::Request, format!("{url}: {what}: {why}")).hint(service.address_hint()).temporary(temporary)
+    Error::new(ErrorKind::Request, format!("{url}: {what}: {why}")).hint(hint).temporary(temporary)
 }
 
 /// What sort of failure it is.

@@ -107,6 +107,16 @@ impl Service {
         }
     }
 
+    /// What says how long a request may take, where something does.
+    pub(super) const fn timeout_variable(self) -> Option<&'static str> {
+        match self {
+            Self::S3 => Some("AWS_TIMEOUT"),
+            Self::Google => Some("GOOGLE_TIMEOUT"),
+            Self::Azure => Some("AZURE_TIMEOUT"),
+            Self::Http | Self::Other => None,
+        }
+    }
+
     /// The store of `url`'s bucket or server.
     pub(super) fn connect(self, url: &Url, variables: &[(String, String)]) -> Result<Arc<dyn ObjectStore>> {
         let bucket = url.host_str().unwrap_or_default();

@@ -154,6 +154,14 @@ impl Server {
         }
     }
 
+    /// The keys of a bucket's objects, sorted.
+    pub(crate) fn keys(&self, bucket: &str) -> Vec<String> {
+        match lock(&self.state.buckets).get(bucket) {
+            Some(Bucket::Objects(objects)) => objects.keys().cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Lists the object as it was, and answers that it is not there.
     pub(crate) fn vanish(&self, bucket: &str, key: &str) {
         self.change(bucket, key, |object| object.access = Access::Gone);
@@ -270,7 +278,9 @@ impl State {
             ("POST", None) if query.contains_key("uploads") => self.begin(),
             ("PUT", Some(upload)) => self.part(upload, &query["partNumber"], &request.body),
             ("POST", Some(upload)) => {
-                let parts = lock(&self.uploads).remove(upload).unwrap_or_default();
+                let Some(parts) = lock(&self.uploads).remove(upload) else {
+                    return error("404 Not Found", "NoSuchUpload", "The specified upload does not exist.");
+                };
                 store(objects, key, parts.into_values().flatten().collect());
                 let xml = "<CompleteMultipartUploadResult><ETag>\"e\"</ETag></CompleteMultipartUploadResult>";
                 Response { status: "200 OK", headers: vec![], body: xml.into() }

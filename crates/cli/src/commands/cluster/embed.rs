@@ -57,7 +57,7 @@ async fn work(
     let imbed = Imbed::new(session).with_weights_hashed(true);
     let scheduler = args.on.cluster.as_deref().unwrap_or_default();
     let context = connect(&imbed, scheduler, &args.on).await?;
-    let source = source(&context, &args.inputs).await.usage()?;
+    let source = source(&context, &args.inputs).await.opened()?;
     let table = embedded(args, source, |image| imbed.embed(image, request)).usage()?;
     let Some(parts) = parts else {
         return explain(table).await;
@@ -66,9 +66,9 @@ async fn work(
     if args.messages.explain {
         return explain(save_parts(table, parts)).await;
     }
-    parts.make_room(&context.runtime_env(), args.output.overwrite).await.usage()?;
+    parts.make_room(&context.runtime_env(), args.output.overwrite).await.opened()?;
     let mut written = Written::default();
-    let mut batches = save_parts(table, parts.clone()).execute_stream().await.map_err(|e| cause(&e)).usage()?;
+    let mut batches = save_parts(table, parts.clone()).execute_stream().await.map_err(|e| cause(&e)).opened()?;
     while let Some(batch) = batches.next().await {
         written.take(&batch.map_err(|e| cause(&e)).fatal()?);
     }
@@ -87,7 +87,7 @@ fn check_flags(args: &EmbedArgs) -> Result<()> {
         ("--format", args.output.format.is_some(), "the parts are Parquet files"),
         ("--threads", args.resources.threads.is_some(), "each executor uses the cores that it has"),
         ("--allow-urls", args.urls.allow_urls, "executors fetch from buckets alone: images('s3://…')"),
-        ("--metrics-addr", args.messages.metrics_addr.is_some(), "the rows are counted by the executors"),
+        ("--metrics-addr", args.messages.metrics_addr.is_some(), "executors count the rows, and have the flag, too"),
         ("--cache", args.reuse.cache.is_some(), "vectors are kept by runs on one machine"),
         ("--max-pixels", image.max_pixels.is_some(), "the usual limits hold"),
         ("--max-side", image.max_side.is_some(), "the usual limits hold"),

@@ -1,4 +1,4 @@
-//! The command that goes on with a run, to be shown to the user.
+//! The command that goes on with a run, or repeats it, to be shown to the user.
 
 use std::{ffi::OsString, path::Path};
 
@@ -7,13 +7,23 @@ pub(super) fn command() -> String {
     resuming(std::env::args_os())
 }
 
-fn resuming(words: impl IntoIterator<Item = OsString>) -> String {
+/// The command that this process was started with.
+pub(super) fn same() -> String {
+    shown(std::env::args_os()).join(" ")
+}
+
+/// The program's name and its arguments, as they are typed.
+fn shown(words: impl IntoIterator<Item = OsString>) -> Vec<String> {
     let mut words = words.into_iter().map(|word| word.to_string_lossy().into_owned());
     let program = words.next().unwrap_or_default();
     let program =
         Path::new(&program).file_stem().map_or_else(|| "imbed".to_owned(), |n| n.to_string_lossy().into_owned());
-    let mut shown = vec![quoted(&program)];
-    shown.extend(words.filter(|word| word != "--overwrite" && word != "--resume").map(|word| quoted(&word)));
+    std::iter::once(program).chain(words).map(|word| quoted(&word)).collect()
+}
+
+fn resuming(words: impl IntoIterator<Item = OsString>) -> String {
+    let mut shown = shown(words);
+    shown.retain(|word| word != "--overwrite" && word != "--resume");
     // Behind `--` it would be an input.
     let end = shown.iter().position(|word| word == "--").unwrap_or(shown.len());
     shown.insert(end, "--resume".to_owned());

@@ -92,7 +92,7 @@ impl Output {
             notes: heard,
             warn: &warn,
         };
-        let (parts, pool) = parts.open(opening).usage()?;
+        let (parts, pool) = parts.open(opening).map_err(unopened).opened()?;
         Ok(Opened { output: Self::Parts(Box::new(parts)), pool, notes })
     }
 
@@ -173,10 +173,27 @@ impl Output {
     }
 }
 
+/// What stopped a run before it began, with what to do about it where that is to wait.
+pub(super) fn unopened(error: Error) -> Error {
+    if !error.is_temporary() {
+        return error;
+    }
+    with_hint(error, &format!("nothing was changed; to try again:\n{}", again::same()))
+}
+
 fn with_next_step(error: Error, safe: Option<(u64, String)>) -> Error {
-    let Some(safe) = safe else { return error };
-    let hints = [error.hint_text().map(str::to_owned), Some(next_step(&safe))];
-    let hint = hints.into_iter().flatten().collect::<Vec<_>>().join("\n");
+    match safe {
+        Some(safe) => with_hint(error, &next_step(&safe)),
+        None if error.is_temporary() => {
+            with_hint(error, &format!("no row is kept so far; to try again:\n{}", again::same()))
+        }
+        None => error,
+    }
+}
+
+/// `error` with one more hint behind its own.
+fn with_hint(error: Error, more: &str) -> Error {
+    let hint = error.hint_text().map_or_else(|| more.to_owned(), |hint| format!("{hint}\n{more}"));
     error.hint(hint)
 }
 

@@ -1,6 +1,7 @@
 //! Parts in a bucket.
 //!
-//! An object is there whole or not at all, so a part is committed by the request that puts it. Buckets have no locks.
+//! An object is there whole or not at all, so a part is committed by the request that puts it, or that makes one of its pieces.
+//! Buckets have no locks.
 
 use std::{env, fmt, sync::Arc};
 
@@ -17,6 +18,10 @@ use crate::sink::atomic::AtomicFile;
 
 /// The end of every Parquet file: how long its footer is, and a mark.
 const TAIL: u64 = 8;
+
+/// Bytes of one request at most: a slow line, too, must get them through in the time that a request may take. S3 takes no pieces
+/// that are smaller.
+const PIECE: usize = 5 << 20;
 
 pub(in crate::sink::parts) struct Bucket {
     /// With a slash at its end.
@@ -56,6 +61,23 @@ impl Bucket {
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(self.failed(name, &error)),
         }
+    }
+
+    /// Sends `bytes` in pieces, of which the last request makes an object.
+    async fn put_in_pieces(&self, path: &Path, bytes: &[u8]) -> object_store::Result<()> {
+        let mut upload = self.store.put_multipart(path).await?;
+        let sent = async {
+            for piece in bytes.chunks(PIECE) {
+                upload.put_part(piece.to_vec().into()).await?;
+            }
+            upload.complete().await
+        };
+        if let Err(error) = sent.await {
+            // A store that has gone keeps the pieces; its rule for incomplete uploads removes them.
+            let _ = upload.abort().await;
+            return Err(error);
+        }
+        Ok(())
     }
 }
 
@@ -122,7 +144,8 @@ impl Place for Bucket {
     fn remove(&self, name: &str) -> Result<()> {
         match self.runtime.block_on(self.store.delete(&self.path(name))) {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(self.failed(name, &error)),
+            // Objects are removed by lists, so that the error names none.
+            Err(error) => Err(self.failed(name, &error).context(format!("{}{name} cannot be removed", self.address))),
         }
     }
 
@@ -132,8 +155,14 @@ impl Place for Bucket {
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.path(name);
-        let put = self.store.put(&path, bytes.to_vec().into());
-        self.runtime.block_on(put).map(drop).map_err(|e| self.failed(name, &e))
+        let put = async {
+            if bytes.len() > PIECE {
+                self.put_in_pieces(&path, bytes).await
+            } else {
+                self.store.put(&path, bytes.to_vec().into()).await.map(drop)
+            }
+        };
+        self.runtime.block_on(put).map_err(|e| self.failed(name, &e))
     }
 }
 
