@@ -211,7 +211,7 @@ fn secrets(of: &str, bucket: &s3::Server) -> Vec<(&'static str, String)> {
 }
 
 /// Variables as a process is given them.
-fn borrowed(set: &[(&'static str, String)]) -> Vec<(&'static str, &str)> {
+fn borrowed<'a>(set: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
     set.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 

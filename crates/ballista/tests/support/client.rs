@@ -15,9 +15,9 @@ pub(crate) const SERVICE: &str = "IMBED_CLUSTER_SERVICE";
 /// Runs the statements one by one and prints all that comes of them.
 pub(crate) async fn run(scheduler: String) {
     let mut session = Session::new(Registry::linked());
-    let service = std::env::var(SERVICE).unwrap();
-    let options = [("base_url", service.as_str()), ("dialect", "vllm"), ("dimensions", "8"), ("max_retries", "0")];
-    session.set_provider("openai", OptionMap::from_iter(options)).unwrap();
+    let mut options = OptionMap::from_iter([("dialect", "vllm"), ("dimensions", "8"), ("max_retries", "0")]);
+    options.set("base_url", &std::env::var(SERVICE).unwrap());
+    session.set_provider("openai", options).unwrap();
     let cluster = Cluster { scheduler, partitions: NonZeroUsize::new(4).unwrap() };
     let context = with_file_tables(connect(&Imbed::new(session), &cluster).await.unwrap());
     for statement in context.image_statements(&std::env::var(STATEMENTS).unwrap()).unwrap() {
