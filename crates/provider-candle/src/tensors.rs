@@ -54,7 +54,7 @@ impl TensorModel {
         let model = model.try_map(|tensor| tensor.to_dtype(dtype)?.contiguous())?;
         // Whoever runs the model may do so from another thread, whose work a GPU does not put behind this one's.
         device.synchronize()?;
-        Ok(Self { model, frames: PerSize::default(), normalize: normalize.clone(), device: device.clone(), dtype })
+        Ok(Self { model, frames: PerSize::default(), normalize: *normalize, device: device.clone(), dtype })
     }
 
     /// The vectors, `[images * width]`, of `pixels`, `[images, height, width, 3]`, which have the size `image`.

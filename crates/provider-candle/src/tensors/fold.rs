@@ -18,7 +18,7 @@ pub(super) fn activation(shape: &Architecture) -> Activation {
     if shape.activation == Activation::QuickGelu { Activation::Silu } else { shape.activation }
 }
 
-/// Divides queries by the root of a head's size, and has plain MLPs with quick GELU compute it by SiLU, which is one operation.
+/// Divides queries by the root of a head's size, and has plain MLPs with quick GELU compute it by `SiLU`, which is one operation.
 pub(super) fn into_weights(model: &mut VisionTransformer<Tensor>) -> Result<()> {
     let shape = &model.architecture;
     let scale = 1.0 / (shape.head_size() as f64).sqrt();
