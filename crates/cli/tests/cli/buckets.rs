@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     faulty::{Fault, Faulty},
-    fixture::{Embedded, Folder, png, stderr, stdout},
+    fixture::{Embedded, Folder, batch, binary, png, stderr, stdout, texts, write_parquet},
     resume::{Row, rows_of, undisturbed},
     s3::Server,
 };
@@ -212,24 +212,26 @@ fn noise(n: u64) -> Vec<u8> {
 #[test]
 fn a_part_that_takes_longer_than_a_request_may_is_sent_in_pieces() {
     let folder = Folder::new();
-    for i in 0..6 {
-        folder.write(&format!("shots/{i}.png"), &noise(i));
-    }
+    let paths = ["0", "1", "2", "3", "4", "5"];
+    let images: Vec<Option<Vec<u8>>> = (0..6).map(|i| Some(noise(i))).collect();
+    write_parquet(&folder.path("t.parquet"), &batch(vec![("path", texts(&paths)), ("image", binary(&images))]));
     let server = Server::start();
     server.bucket("b");
     // The one part takes some 5 seconds, and no request may take more than 3.
     let proxy = Faulty::start(server.url(), |_| Fault::Narrow(4 << 20));
-    let args = ["embed", "shots", "-o", "s3://b/e/", "--keep-image", "--json"];
+    let args = ["embed", "t.parquet", "-o", "s3://b/e/", "--keep-image", "--json"];
     let ended = run(&folder, &server, &proxy.url(), &[("AWS_TIMEOUT", "3s")], &args);
     assert_eq!(ended.code, 0, "{}", ended.message);
     assert_eq!((&ended.summary["rows"], &ended.summary["parts"]), (&6.into(), &1.into()));
-    folder.write("part.parquet", &server.get("b", "e/part-000000000000.parquet").unwrap());
+    let part = server.get("b", "e/part-000000000000.parquet").unwrap();
+    assert!(part.len() > 12 << 20, "the part has {} bytes, which one request would have carried in time", part.len());
+    folder.write("part.parquet", &part);
     let keys = rows_of(&Embedded::read(&folder.path("part.parquet")));
     assert_eq!((keys.len(), server.unfinished()), (6, 0));
 
     // One that never gets through leaves nothing under its name, and takes back what it has sent.
     let narrow = Faulty::start(server.url(), |_| Fault::Narrow(100 << 10));
-    let args = ["embed", "shots", "-o", "s3://b/never/", "--keep-image"];
+    let args = ["embed", "t.parquet", "-o", "s3://b/never/", "--keep-image"];
     let ended = run(&folder, &server, &narrow.url(), &[("AWS_TIMEOUT", "1s")], &args);
     assert_eq!(ended.code, 3, "{}", ended.message);
     assert!(ended.message.contains("s3://b/never/part-000000000000.parquet"), "{}", ended.message);
