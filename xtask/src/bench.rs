@@ -49,8 +49,8 @@ pub(crate) struct Args {
     /// Number types of imbed, and of its peers [default: f32,bf16,int8,auto; on a GPU f32,bf16].
     #[arg(long, value_delimiter = ',')]
     dtypes: Vec<String>,
-    /// Where models run, such as cuda:0 [default: the processor]. On a GPU imbed is measured with the providers candle and, if
-    /// LIBTORCH or LIBTORCH_USE_PYTORCH is set, torch.
+    /// Where models run, such as cuda:0 [default: the processor]. On a GPU imbed is measured with the provider candle and, where the
+    /// environment names a libtorch, as LIBTORCH does, torch.
     #[arg(long, value_name = "DEVICE", value_parser = gpu)]
     device: Option<String>,
     /// A folder with the programs imbed and bench, built elsewhere, instead of building them.

@@ -37,7 +37,7 @@ enum Task {
     /// Makes the golden files again, with `PyTorch` and transformers.
     Fixtures(fixtures::Args),
     /// Measures speed in stages and end to end, beside what the machine allows and, with --peers, beside others.
-    Bench(bench::Args),
+    Bench(Box<bench::Args>),
     /// Kills, stops and starves runs at random moments, and counts the rows that are lost, doubled or swapped: none.
     Chaos(chaos::Args),
     /// Embeds many small images in one process, in processes that are killed, and on a cluster that loses executors.
