@@ -36,7 +36,7 @@ pub(crate) struct Run {
 /// A model of a run, and its counters at one moment.
 struct Model {
     provider: String,
-    model: String,
+    name: String,
     /// Calls of the model that may go on at once.
     workers: usize,
     now: MetricsSnapshot,
@@ -45,9 +45,9 @@ struct Model {
 impl Run {
     /// A run of one model.
     pub(crate) fn new(handle: MetricsHandle, plan: &Plan, total: Option<u64>) -> Self {
-        let (provider, model, workers) = (plan.provider.clone(), plan.model.clone(), plan.workers.value);
+        let (provider, name, workers) = (plan.provider.clone(), plan.model.clone(), plan.workers.value);
         let models =
-            move || vec![Model { provider: provider.clone(), model: model.clone(), workers, now: handle.snapshot() }];
+            move || vec![Model { provider: provider.clone(), name: name.clone(), workers, now: handle.snapshot() }];
         Self { started: Instant::now(), total, models: Box::new(models) }
     }
 
@@ -57,7 +57,7 @@ impl Run {
         let models = || {
             let models = imbed_datafusion::model_counts().into_iter();
             models
-                .map(|it| Model { provider: it.provider, model: it.model, workers: it.workers, now: it.counts })
+                .map(|it| Model { provider: it.provider, name: it.model, workers: it.workers, now: it.counts })
                 .collect()
         };
         Self { started: Instant::now(), total: None, models: Box::new(models) }

@@ -53,10 +53,13 @@ fn speak(mut stream: &TcpStream, key: &str, served: &AtomicUsize) -> io::Result<
                 return Ok(());
             }
             let Some((name, value)) = line.trim_end().split_once(": ") else {
-                if line.trim().is_empty() { break } else { continue }
+                if line.trim().is_empty() {
+                    break;
+                }
+                continue;
             };
             match name.to_ascii_lowercase().as_str() {
-                "authorization" => shown = value.strip_prefix("Bearer ").unwrap_or_default().to_owned(),
+                "authorization" => value.strip_prefix("Bearer ").unwrap_or_default().clone_into(&mut shown),
                 "content-length" => length = value.parse().unwrap(),
                 _ => {}
             }

@@ -75,7 +75,7 @@ pub(crate) struct SqlArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Serve the counters of embed_image to Prometheus at /metrics of this address, such as 127.0.0.1:9464
+    /// Serve the counters of the models to Prometheus at /metrics of this address, such as 127.0.0.1:9464
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) metrics_addr: Option<SocketAddr>,
 

@@ -32,7 +32,7 @@ impl Page {
         }
         self.family("imbed_run_info", "gauge", "What runs.");
         // One model may be there with several options.
-        let names: BTreeSet<_> = models.iter().map(|it| (it.provider.as_str(), it.model.as_str())).collect();
+        let names: BTreeSet<_> = models.iter().map(|it| (it.provider.as_str(), it.name.as_str())).collect();
         for (provider, model) in names {
             self.sample("imbed_run_info", &[("provider", provider), ("model", model)], 1);
         }
