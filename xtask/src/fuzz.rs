@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return mutations::run(count, args.write);
     }
     let targets = wanted(&args.targets)?;
-    build()?;
+    build(&targets)?;
     let corpus = root().join("fuzz/corpus");
     run_step(replay().arg("--write-seeds").arg(&corpus))?;
     let rows = all(&targets, args)?;
@@ -135,9 +135,10 @@ fn folder() -> Result<PathBuf> {
     Ok(target_dir().join("fuzz").join(triple()?).join("release"))
 }
 
-fn build() -> Result<()> {
-    let mut command = cargo(&["build", "--release", "--locked", "--manifest-path", MANIFEST, "--bins"]);
-    command.args(["--target", &triple()?]);
+/// Builds these targets alone: the program that replays them has no libFuzzer to be linked with.
+fn build(targets: &[String]) -> Result<()> {
+    let mut command = cargo(&["build", "--release", "--locked", "--manifest-path", MANIFEST, "--target", &triple()?]);
+    command.args(targets.iter().flat_map(|target| ["--bin", target]));
     run_step(command.env("CARGO_TARGET_DIR", target_dir().join("fuzz")).env("RUSTFLAGS", COVERAGE.join(" ")))
 }
 
