@@ -198,6 +198,14 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
                 (b"VP8 ", b"\x10\0\0\x9d\x01\x2a\x01\0\x01\0\0\0"),
             ])
         }),
+        // The pictures that describe its transforms are of one colour, which takes no bits.
+        ("WebP whose alpha is 16777216 x 16777216", {
+            webp(&[
+                (b"VP8X", b"\x10\0\0\0\xff\xff\xff\xff\xff\xff"),
+                (b"ALPH", b"\x01\x81\x88\x88\0"),
+                (b"VP8 ", b"\x10\0\0\x9d\x01\x2a\x01\0\x01\0\0\0"),
+            ])
+        }),
         ("WebP of 16384 x 16384", webp(&[(b"VP8L", b"\x2f\xff\xff\xff\x0f\0\0\0")])),
         ("PNM of 60000 x 60000", b"P6 60000 60000 255\n".to_vec()),
         ("PNM of an absurd size", b"P4 4294967295 4294967295\n".to_vec()),
@@ -212,6 +220,34 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
         ("HDR of 60000 x 60000", b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 60000 +X 60000\n".to_vec()),
         ("EXR of an absurd size", exr),
     ]
+}
+
+/// A PNG of one pixel that names a colour of a palette of so many bytes.
+fn indexed(depth: u8, palette: usize, transparent: usize) -> Vec<u8> {
+    [
+        &b"\x89PNG\r\n\x1a\n"[..],
+        &chunk(b"IHDR", &[0, 0, 0, 1, 0, 0, 0, 1, depth, 3, 0, 0, 0]),
+        &chunk(b"PLTE", &vec![7; palette]),
+        &chunk(b"tRNS", &vec![9; transparent]),
+        &chunk(b"IDAT", &zeros(2)),
+        &chunk(b"IEND", b""),
+    ]
+    .concat()
+}
+
+#[test]
+fn a_palette_that_ends_within_a_colour_is_damage_and_no_panic() {
+    for depth in [1, 2, 4, 8] {
+        for transparent in [0, 1, 2] {
+            for palette in [1, 2, 4, 5] {
+                let file = indexed(depth, palette, transparent);
+                let error = decode(&file, &DecodeOptions::default()).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Decode, "{depth} bits, {palette} bytes: {error}");
+                assert!(!error.message().contains("panicked"), "{depth} bits, {palette} bytes: {error}");
+            }
+            assert!(decode(&indexed(depth, 3, transparent.min(1)), &DecodeOptions::default()).is_ok());
+        }
+    }
 }
 
 #[test]

@@ -38,6 +38,9 @@ pub(super) fn decode(bytes: &[u8], task: &Task) -> Result<Decoded> {
     let header = decoder.read_header_info().map_err(failed)?;
     task.limits.check_size(header.width, header.height, 1)?;
     let mut reader = decoder.read_info().map_err(failed)?;
+    if reader.info().palette.as_ref().is_some_and(|palette| !palette.len().is_multiple_of(3)) {
+        return Err(failure::damaged(Format::Png, bytes, "its palette ends within a colour"));
+    }
     let mode = mode(&reader)?;
     let (width, height) = reader.info().size();
     let own = mode.bytes_per_pixel() as u64;

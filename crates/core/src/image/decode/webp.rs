@@ -52,12 +52,19 @@ fn holding_codes(file: &[u8], task: &Task) -> Result<Task> {
     let part = |kind: &[u8; 4]| {
         chunks(file.get(12..).unwrap_or_default()).find(|chunk| chunk.kind == *kind).map_or(&[][..], |chunk| chunk.data)
     };
-    let picture = codes::memory(part(b"VP8L"), most);
+    // A picture of the largest size may take no bits, and to walk through one years, so that sizes are looked at first.
+    let lossless = part(b"VP8L");
+    if let Some(&[_, a, b, c, d]) = lossless.first_chunk() {
+        let sides = u32::from_le_bytes([a, b, c, d]);
+        task.limits.check_size((sides & 0x3fff) + 1, (sides >> 14 & 0x3fff) + 1, 1)?;
+    }
+    let picture = codes::memory(lossless, most);
     // Alpha is as large as the header says.
     let alpha = match part(b"VP8X") {
         &[_, _, _, _, w0, w1, w2, h0, h1, h2, ..] => {
-            let [width, height] = [[w0, w1, w2], [h0, h1, h2]].map(|side| three_bytes(side) as usize + 1);
-            codes::memory_of_alpha(part(b"ALPH"), width, height, most)
+            let [width, height] = [[w0, w1, w2], [h0, h1, h2]].map(|side| three_bytes(side) + 1);
+            task.limits.check_size(width, height, 1)?;
+            codes::memory_of_alpha(part(b"ALPH"), width as usize, height as usize, most)
         }
         _ => 0,
     };
