@@ -39,8 +39,9 @@ fn checked(result: &Result<Image, Error>, options: &DecodeOptions) {
         Err(error) => {
             let kinds = [ErrorKind::Decode, ErrorKind::Unsupported, ErrorKind::Limit];
             assert!(kinds.contains(&error.kind()), "{}: {error}", error.kind());
-            assert!(!error.message().contains("panicked"), "{error}");
-            assert!(!error.message().contains("took longer"), "{error}");
+            // In whole words of ours: a message may quote how a file starts.
+            assert!(!error.message().contains("the decoder panicked on it"), "{error}");
+            assert!(!error.message().contains("took longer than the limit"), "{error}");
         }
     }
 }
