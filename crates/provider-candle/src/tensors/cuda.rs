@@ -11,7 +11,7 @@ use candle_core::{
 use imbed_core::preprocess::Normalize;
 use imbed_vision::Activation;
 
-use self::launch::{Kernel, Number, by_number, made, numbers, with};
+use self::launch::{Kernel, Number, by_number, launch, made, numbers, with};
 
 /// Whether the kernels take `tensor`: by where it is, by its type and by its size, as they count in 32 bits.
 pub(super) fn takes(tensor: &Tensor) -> bool {
@@ -30,7 +30,7 @@ pub(super) fn bias(x: &Tensor, bias: &Tensor, activation: Option<Activation>) ->
             let (x, size, columns) = (numbers::<T>(x, at)?, size as u32, columns as u32);
             let mut arguments = kernel.arguments();
             arguments.arg(&x).arg(&bias).arg(&out).arg(&size).arg(&columns).arg(&function);
-            kernel.launch(arguments, kernel.over(size as usize))
+            launch(arguments, kernel.over(size as usize))
         })?;
         Ok((kernel.storage(out), at.shape().clone()))
     }
@@ -88,7 +88,7 @@ pub(super) fn add_norm(x: &Tensor, product: &Tensor, bias: &Tensor, norm: Norm<'
                             block_dim: (256, 1, 1),
                             shared_mem_bytes: 0,
                         };
-                        kernel.launch(arguments, grid)
+                        launch(arguments, grid)
                     })
                 })
             })
@@ -121,7 +121,7 @@ pub(super) fn heads(x: &Tensor, bias: &Tensor, parts: usize, heads: usize) -> Re
             for n in &sizes {
                 arguments.arg(n);
             }
-            kernel.launch(arguments, kernel.over(size))
+            launch(arguments, kernel.over(size))
         })?;
         Ok((kernel.storage(out), Shape::from(vec![parts, images, heads, tokens, width])))
     }
@@ -142,7 +142,7 @@ pub(super) fn joined(x: &Tensor) -> Result<Tensor> {
         for n in &sizes {
             arguments.arg(n);
         }
-        kernel.launch(arguments, kernel.over(size))?;
+        launch(arguments, kernel.over(size))?;
         Ok((kernel.storage(out), Shape::from((images, tokens, heads * width))))
     }
     made("joined", x, |x, at| by_number!(x, T => run::<T>(x, at)))
@@ -181,7 +181,7 @@ pub(super) fn patches(
         for number in factors.iter().chain(&shifts) {
             arguments.arg(number);
         }
-        kernel.launch(arguments, kernel.over(size))?;
+        launch(arguments, kernel.over(size))?;
         Ok((kernel.storage(out), Shape::from((images, count, length))))
     }
     made("patches", pixels, |pixels, at| match dtype {

@@ -151,16 +151,16 @@ impl<T: Number> Kernel<T> {
         LaunchConfig { grid_dim: (blocks as u32, 1, 1), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 }
     }
 
-    /// Starts it. It has the arguments that the kernel of this name has in `kernels.cu`, over tensors of these sizes.
-    pub(super) fn launch(&self, mut arguments: LaunchArgs<'_>, config: LaunchConfig) -> Result<()> {
-        // SAFETY: the callers, all in the module above, give each kernel the arguments that it declares, and tensors whose lengths
-        // are the products of the sizes that they give beside them.
-        unsafe { arguments.launch(config) }.w()?;
-        Ok(())
-    }
-
     /// What was filled, as candle holds it.
     pub(super) fn storage(&self, filled: CudaSlice<T>) -> CudaStorage {
         CudaStorage::wrap_cuda_slice(filled, self.device.clone())
     }
+}
+
+/// Starts a kernel. It has the arguments that the kernel of its name has in `kernels.cu`, over tensors of these sizes.
+pub(super) fn launch(mut arguments: LaunchArgs<'_>, config: LaunchConfig) -> Result<()> {
+    // SAFETY: the callers, all in the module above, give each kernel the arguments that it declares, and tensors whose lengths
+    // are the products of the sizes that they give beside them.
+    unsafe { arguments.launch(config) }.w()?;
+    Ok(())
 }
