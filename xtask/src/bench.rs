@@ -73,7 +73,7 @@ pub(crate) struct Args {
     python: PathBuf,
     /// A table with the columns image and label: how often the built-in model finds an image of the same label, by
     /// number type.
-    #[arg(long, value_name = "FILE.parquet")]
+    #[arg(long, value_name = "FILE.parquet", conflicts_with = "device")]
     retrieval: Option<PathBuf>,
     /// Where all single measurements go [default: bench/results.json in the target folder].
     #[arg(long, value_name = "FILE")]
@@ -181,10 +181,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// A GPU's name, as the command line takes it.
 fn gpu(text: &str) -> Result<String, String> {
-    let number = text.strip_prefix("cuda:").or_else(|| text.strip_prefix("metal:"));
-    match number {
+    match text.strip_prefix("cuda:") {
         Some(number) if number.parse::<usize>().is_ok() => Ok(text.to_owned()),
-        _ => Err("name a GPU, such as cuda:0".to_owned()),
+        _ => Err("name a GPU of NVIDIA's, such as cuda:0".to_owned()),
     }
 }
 
@@ -289,6 +288,13 @@ mod tests {
              --option decode=fast --images PHOTOS --peers"
         );
         assert!(args.only().is_empty());
+    }
+
+    #[test]
+    fn a_gpu_is_named_by_its_number_and_measured_by_itself() {
+        let fails = |line: &str| Line::try_parse_from(line.split(' ')).is_err();
+        assert!(fails("x --device metal:0") && fails("x --device cuda") && fails("x --device cuda:0 --retrieval t"));
+        assert_eq!(parsed("x --device cuda:1").dtypes(), ["f32", "bf16"]);
     }
 
     #[test]

@@ -20,13 +20,22 @@ pub(super) fn takes(tensor: &Tensor) -> bool {
         && tensor.elem_count() < u32::MAX as usize / 2
 }
 
+/// An error unless `size` is so many wholes of `part`.
+fn whole(size: usize, part: usize) -> Result<()> {
+    if part == 0 || !size.is_multiple_of(part) {
+        candle_core::bail!("{size} numbers are not whole rows of {part}")
+    }
+    Ok(())
+}
+
 /// `activation(x + bias)` of rows as wide as `bias`.
 pub(super) fn bias(x: &Tensor, bias: &Tensor, activation: Option<Activation>) -> Result<Tensor> {
     fn run<T: Number>(x: &CudaStorage, at: &Layout, bias: &Tensor, function: i32) -> Result<(CudaStorage, Shape)> {
         let (size, columns) = (at.shape().elem_count(), bias.elem_count());
+        whole(size, columns)?;
         let kernel = Kernel::<T>::new(x, "bias", columns, &[at.start_offset(), bias.layout().start_offset()])?;
         let out = kernel.room(size)?;
-        with::<T, _>(bias, |bias| {
+        with::<T, _>(bias, columns, |bias| {
             let (x, size, columns) = (numbers::<T>(x, at)?, size as u32, columns as u32);
             let mut arguments = kernel.arguments();
             arguments.arg(&x).arg(&bias).arg(&out).arg(&size).arg(&columns).arg(&function);
@@ -69,14 +78,15 @@ pub(super) fn add_norm(x: &Tensor, product: &Tensor, bias: &Tensor, norm: Norm<'
         norm: Norm<'_>,
     ) -> Result<(CudaStorage, Shape)> {
         let (size, columns) = (at.shape().elem_count(), bias.elem_count());
+        whole(size, columns)?;
         let rows = size / columns;
         let starts = [product, bias, norm.weight, norm.bias].map(|tensor| tensor.layout().start_offset());
         let kernel = Kernel::<T>::new(x, "add_norm", columns, &[&starts[..], &[at.start_offset()]].concat())?;
         let out = kernel.room(2 * size)?;
-        with::<T, _>(product, |product| {
-            with::<T, _>(bias, |bias| {
-                with::<T, _>(norm.weight, |weight| {
-                    with::<T, _>(norm.bias, |shift| {
+        with::<T, _>(product, size, |product| {
+            with::<T, _>(bias, columns, |bias| {
+                with::<T, _>(norm.weight, columns, |weight| {
+                    with::<T, _>(norm.bias, columns, |shift| {
                         let x = numbers::<T>(x, at)?;
                         let (rows, columns, kind) = (rows as u32, columns as u32, i32::from(norm.root_mean_square));
                         let mut arguments = kernel.arguments();
@@ -109,11 +119,12 @@ pub(super) fn heads(x: &Tensor, bias: &Tensor, parts: usize, heads: usize) -> Re
         heads: usize,
     ) -> Result<(CudaStorage, Shape)> {
         let (images, tokens, columns) = at.shape().dims3()?;
+        whole(columns, parts * heads)?;
         let width = columns / parts / heads;
         let kernel = Kernel::<T>::new(x, "heads", width, &[at.start_offset(), bias.layout().start_offset()])?;
         let size = at.shape().elem_count();
         let out = kernel.room(size)?;
-        with::<T, _>(bias, |bias| {
+        with::<T, _>(bias, columns, |bias| {
             let x = numbers::<T>(x, at)?;
             let sizes = [images, tokens, parts, heads, width].map(|n| n as u32);
             let mut arguments = kernel.arguments();
@@ -164,7 +175,10 @@ pub(super) fn patches(
         patch: (usize, usize),
         normalize: &Normalize,
     ) -> Result<(CudaStorage, Shape)> {
-        let (images, height, width, _) = at.shape().dims4()?;
+        let (images, height, width, channels) = at.shape().dims4()?;
+        if channels != 3 || grid.0 * patch.0 > height || grid.1 * patch.1 > width {
+            candle_core::bail!("patches of {patch:?} in {grid:?} do not fit into {height} x {width} x {channels}")
+        }
         let (count, length) = (grid.0 * grid.1, 3 * patch.0 * patch.1);
         let kernel = Kernel::<T>::single(pixels, "patches")?;
         let size = images * count * length;

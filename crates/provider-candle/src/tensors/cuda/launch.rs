@@ -90,8 +90,15 @@ pub(super) fn numbers<'a, T: CudaDType>(storage: &'a CudaStorage, layout: &Layou
     Ok(storage.as_cuda_slice::<T>()?.slice(start..end))
 }
 
-/// What `run` makes of the numbers of `tensor`.
-pub(super) fn with<T: CudaDType, R>(tensor: &Tensor, run: impl FnOnce(CudaView<'_, T>) -> Result<R>) -> Result<R> {
+/// What `run` makes of the numbers of `tensor`, of which there must be so many.
+pub(super) fn with<T: CudaDType, R>(
+    tensor: &Tensor,
+    count: usize,
+    run: impl FnOnce(CudaView<'_, T>) -> Result<R>,
+) -> Result<R> {
+    if tensor.elem_count() != count {
+        candle_core::bail!("a kernel was given {} numbers where it reads {count}", tensor.elem_count())
+    }
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {
         Storage::Cuda(storage) => run(numbers(storage, layout)?),
@@ -160,7 +167,7 @@ impl<T: Number> Kernel<T> {
 /// Starts a kernel. It has the arguments that the kernel of its name has in `kernels.cu`, over tensors of these sizes.
 pub(super) fn launch(mut arguments: LaunchArgs<'_>, config: LaunchConfig) -> Result<()> {
     // SAFETY: the callers, all in the module above, give each kernel the arguments that it declares, and tensors whose lengths
-    // are the products of the sizes that they give beside them.
+    // are the products of the sizes that they give beside them: `with` and the callers have looked.
     unsafe { arguments.launch(config) }.w()?;
     Ok(())
 }
