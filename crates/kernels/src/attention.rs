@@ -1,9 +1,13 @@
 //! Attention, `softmax(q · kᵀ · scale) · v`, a tile of queries and a block of keys at a time.
 //!
 //! The largest score and the sum of a query's shares are carried from block to block, and what was summed before is scaled down
-//! when a larger score comes. So only a tile's scores of one block exist, and they stay in the first- and second-level cache. On
-//! AMX it is 32 queries and all keys at a time: see `tiles`.
+//! when a larger score comes. So only a tile's scores of one block exist, and they stay in the first- and second-level cache. Of
+//! bf16 it is all keys at a time: see `pairs`, and on AMX `tiles`.
 
+#[cfg(target_arch = "x86_64")]
+mod halves;
+#[cfg(target_arch = "x86_64")]
+mod pairs;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 mod wide;
@@ -13,18 +17,20 @@ use std::ops::Range;
 use half::bf16;
 
 #[cfg(target_arch = "x86_64")]
-use crate::simd::run_amx;
+use crate::simd::{run_amx, run_bf16};
 use crate::{
     Cpu, Error, Pool,
     error::{check, check_length},
     memory::{Scratch, Shared},
     pool::run_once,
     simd::{A_STRIDE, Ahead, F32Words, Simd, Work, run},
-    softmax::{exp_row, largest, scale_row},
+    softmax::{exp_row, largest, scale_into, scale_row},
 };
 
 /// Keys of a block.
 const KEYS: usize = 256;
+/// Bytes of a cache line.
+const LINE: usize = 64;
 /// Rows and columns of a tile, at most.
 const TILE: (usize, usize) = (14, 32);
 
@@ -62,6 +68,15 @@ impl<T> Tokens<'_, T> {
         &self.values[(image * self.tokens + token) * self.width + self.start..][head]
     }
 
+    /// A hint that what stands in `head` of a token will be read.
+    #[inline(always)]
+    fn ahead<S: Simd>(&self, simd: S, image: usize, token: usize, head: Range<usize>) {
+        let start = (image * self.tokens + token) * self.width + self.start;
+        for value in head.step_by(LINE / size_of::<T>()) {
+            simd.prefetch_far(self.values.as_ptr().wrapping_add(start + value).cast());
+        }
+    }
+
     fn images(&self, width: usize) -> Result<usize, Error> {
         check(self.tokens > 0 && self.width > 0, "an image has tokens, and a token values")?;
         check(self.start.checked_add(width).is_some_and(|end| end <= self.width), "the heads are within a row")?;
@@ -92,7 +107,7 @@ impl Attention {
     }
 
     /// As [`apply`](Self::apply), of bf16, which is also what scores and shares are multiplied in where the processor has such
-    /// products of tiles; elsewhere they are f32. Sums are f32, and results are rounded once.
+    /// products; elsewhere they are f32. Sums are f32, and results are rounded once.
     pub fn apply_bf16(
         &self,
         q: Tokens<'_, bf16>,
@@ -106,17 +121,33 @@ impl Attention {
         run_once(pool, images * self.heads, |task| {
             let (image, number) = (task / self.heads, task % self.heads);
             #[cfg(target_arch = "x86_64")]
-            if run_amx(self.cpu, tiles::TileHead { q, k, v, y: &y, image, number, of: *self }) {
-                return;
+            {
+                let head = halves::HalfHead { q, k, v, y: &y, image, number, of: *self };
+                if run_amx(self.cpu, tiles::TileHead(head)) {
+                    return;
+                }
+                if pairs::PairHead::can(&head) && run_bf16(self.cpu, pairs::PairHead(head)) {
+                    return;
+                }
             }
             wide::WideHead { q, k, v, y: &y, image, number, of: *self }.run();
         });
         Ok(())
     }
 
+    /// The columns of a head.
+    fn columns(&self, number: usize) -> Range<usize> {
+        number * self.head_size..(number + 1) * self.head_size
+    }
+
+    /// The image of what mostly is the next task, and the columns of its head.
+    fn next(&self, image: usize, number: usize) -> (usize, Range<usize>) {
+        if number + 1 < self.heads { (image, self.columns(number + 1)) } else { (image + 1, self.columns(0)) }
+    }
+
     /// How many images there are, once everything fits.
     fn images<T>(&self, q: &Tokens<'_, T>, k: &Tokens<'_, T>, v: &Tokens<'_, T>, y: usize) -> Result<usize, Error> {
-        check(self.heads > 0 && (1..=A_STRIDE).contains(&self.head_size), "there are heads, of 1 to 784 values")?;
+        check(self.heads > 0 && (1..=A_STRIDE).contains(&self.head_size), "there are heads, of 1 to 1040 values")?;
         check(self.heads <= 1 << 16, "there are at most 65536 heads")?;
         let width = self.heads * self.head_size;
         let images = q.images(width)?;
@@ -156,7 +187,8 @@ impl Head<'_> {
     #[inline(always)]
     fn compute<S: Simd>(&self, simd: S, scratch: &mut Scratch) {
         let (size, keys) = (self.of.head_size, self.k.tokens);
-        let own = self.number * size..(self.number + 1) * size;
+        let own = self.of.columns(self.number);
+        let (next_image, next) = self.of.next(self.image, self.number);
         let key_panels = keys.div_ceil(S::TILE_COLUMNS);
         let value_panels = size.div_ceil(S::TILE_COLUMNS);
         let panel_width = value_panels * S::TILE_COLUMNS;
@@ -168,6 +200,10 @@ impl Head<'_> {
         let (packed_values, sums) = rest.split_at_mut(lengths[1]);
         self.pack_keys(simd, packed_keys, own.clone());
         self.pack_values::<S>(packed_values, own.clone());
+        for token in 0..keys {
+            self.k.ahead(simd, next_image, token, next.clone());
+            self.v.ahead(simd, next_image, token, next.clone());
+        }
 
         let mut tile = [0.0; TILE.0 * TILE.1];
         let tile = &mut tile[..S::TILE_ROWS * S::TILE_COLUMNS];
@@ -175,9 +211,9 @@ impl Head<'_> {
         while first < self.q.tokens {
             let rows = S::TILE_ROWS.min(self.q.tokens - first);
             for row in 0..rows {
-                let query = &mut queries[row * A_STRIDE..][..size];
-                query.copy_from_slice(self.q.head(self.image, first + row, own.clone()));
-                scale_row(simd, query, self.of.scale);
+                let query = self.q.head(self.image, first + row, own.clone());
+                scale_into(simd, query, self.of.scale, &mut queries[row * A_STRIDE..][..size]);
+                self.q.ahead(simd, next_image, first + row, next.clone());
             }
             let mut most = [f32::NEG_INFINITY; TILE.0];
             let mut total = [0.0; TILE.0];
@@ -186,11 +222,8 @@ impl Head<'_> {
                 let block = start..(start + KEYS).min(keys);
                 for panel in block.start / S::TILE_COLUMNS..block.end.div_ceil(S::TILE_COLUMNS) {
                     let packed = &packed_keys[panel * size * S::TILE_COLUMNS..];
-                    simd.tile::<F32Words>(queries, packed, size, Ahead::nothing(packed), tile);
-                    let column = panel * S::TILE_COLUMNS - block.start;
-                    for (row, tile) in tile.chunks_exact(S::TILE_COLUMNS).enumerate().take(rows) {
-                        scores[row * A_STRIDE + column..][..S::TILE_COLUMNS].copy_from_slice(tile);
-                    }
+                    let scores = &mut scores[panel * S::TILE_COLUMNS - block.start..];
+                    simd.tile::<F32Words>(queries, packed, size, Ahead::nothing(packed), scores, A_STRIDE);
                 }
                 for row in 0..rows {
                     // Up to whole vectors, with scores that have no share.
@@ -209,15 +242,17 @@ impl Head<'_> {
                 }
                 for panel in 0..value_panels {
                     let packed = &packed_values[(panel * keys + block.start) * S::TILE_COLUMNS..];
-                    simd.tile::<F32Words>(scores, packed, block.len(), Ahead::nothing(packed), tile);
-                    for (row, tile) in tile.chunks_exact(S::TILE_COLUMNS).enumerate().take(rows) {
-                        let sums = &mut sums[row * panel_width + panel * S::TILE_COLUMNS..][..S::TILE_COLUMNS];
-                        if block.start == 0 {
-                            sums.copy_from_slice(tile);
-                        } else {
-                            for (sum, more) in sums.iter_mut().zip(tile) {
-                                *sum += more;
-                            }
+                    let (steps, ahead) = (block.len(), Ahead::nothing(packed));
+                    let sums = &mut sums[panel * S::TILE_COLUMNS..];
+                    if block.start == 0 {
+                        simd.tile::<F32Words>(scores, packed, steps, ahead, sums, panel_width);
+                        continue;
+                    }
+                    simd.tile::<F32Words>(scores, packed, steps, ahead, tile, S::TILE_COLUMNS);
+                    for (sums, tile) in sums.chunks_mut(panel_width).zip(tile.chunks_exact(S::TILE_COLUMNS)).take(rows)
+                    {
+                        for (sum, more) in sums.iter_mut().zip(tile) {
+                            *sum += more;
                         }
                     }
                 }
@@ -227,8 +262,7 @@ impl Head<'_> {
                 let target = (self.image * self.q.tokens + first + row) * self.of.heads * size;
                 // SAFETY: a row's columns of one head are written by one task alone.
                 let y = unsafe { self.y.part(target + own.start..target + own.end) };
-                y.copy_from_slice(&sums[row * panel_width..][..size]);
-                scale_row(simd, y, 1.0 / total[row]);
+                scale_into(simd, &sums[row * panel_width..][..size], 1.0 / total[row], y);
             }
             first += rows;
         }
@@ -241,18 +275,18 @@ impl Head<'_> {
         for (panel, packed) in packed.chunks_exact_mut(own.len() * S::TILE_COLUMNS).enumerate() {
             for first in (0..S::TILE_COLUMNS).step_by(S::LANES) {
                 let key = panel * S::TILE_COLUMNS + first;
-                if key + S::LANES <= keys {
-                    let start = (self.image * keys + key) * self.k.width + self.k.start + own.start;
-                    for (i, packed) in packed.chunks_exact_mut(S::TILE_COLUMNS).enumerate() {
-                        let values = simd.load_strided(&self.k.values[start + i..], self.k.width);
-                        simd.store(values, &mut packed[first..]);
-                    }
-                    continue;
+                // Whole squares of keys and values are turned at once.
+                let turned = if key + S::LANES <= keys { own.len() / S::LANES * S::LANES } else { 0 };
+                for value in (0..turned).step_by(S::LANES) {
+                    let start = (self.image * keys + key) * self.k.width + self.k.start + own.start + value;
+                    let to = &mut packed[value * S::TILE_COLUMNS + first..];
+                    simd.transpose(&self.k.values[start..], self.k.width, to, S::TILE_COLUMNS);
                 }
                 // Columns beyond the last key keep what they have: their scores are not read, and no other depends on them.
-                for lane in 0..keys.saturating_sub(key) {
-                    let values = self.k.head(self.image, key + lane, own.clone());
-                    for (values, packed) in values.iter().zip(packed.chunks_exact_mut(S::TILE_COLUMNS)) {
+                for lane in 0..keys.saturating_sub(key).min(S::LANES) {
+                    let values = &self.k.head(self.image, key + lane, own.clone())[turned..];
+                    let packed = packed[turned * S::TILE_COLUMNS..].chunks_exact_mut(S::TILE_COLUMNS);
+                    for (values, packed) in values.iter().zip(packed) {
                         packed[first + lane] = *values;
                     }
                 }

@@ -18,7 +18,7 @@ use crate::{
     error::{check, check_length},
     memory::{Shared, Words},
     pool::run_once,
-    simd::{BLOCK_STEPS, Simd, run},
+    simd::{Simd, block_steps, run},
     value::{Value, Values, ValuesMut},
 };
 #[cfg(target_arch = "x86_64")]
@@ -94,7 +94,7 @@ impl Geometry {
     fn new<S: Simd>(cpu: Cpu, precision: Precision, inputs: usize, outputs: usize) -> Self {
         let mut steps = inputs.div_ceil(precision.per_word());
         // Blocks of about the same size.
-        let mut block_steps = steps.div_ceil(steps.div_ceil(BLOCK_STEPS));
+        let mut block_steps = steps.div_ceil(steps.div_ceil(block_steps::<S>()));
         if has_tiles(cpu, precision) {
             // Whole tiles, with words of zeros, and all of a row at once.
             steps = steps.next_multiple_of(16);

@@ -16,7 +16,7 @@ use half::bf16;
 #[cfg(target_arch = "x86_64")]
 use crate::Level;
 use crate::cpu::Cpu;
-pub(crate) use tile::{A_STRIDE, Ahead, BLOCK_STEPS, Bf16Pairs, Dot, F32Words, I8Quads};
+pub(crate) use tile::{A_STRIDE, Ahead, BLOCK_STEPS, Bf16Pairs, Dot, F32Words, I8Quads, block_steps};
 
 /// Vectors of one width.
 pub(crate) trait Simd: Copy + Sync {
@@ -36,8 +36,6 @@ pub(crate) trait Simd: Copy + Sync {
     fn load_part(self, from: &[f32]) -> Self::F;
     /// The first lanes of a slice of bf16 that has as many.
     fn load_bf16(self, from: &[bf16]) -> Self::F;
-    /// Every `stride`th of a slice, which reaches as far.
-    fn load_strided(self, from: &[f32], stride: usize) -> Self::F;
     fn store(self, x: Self::F, to: &mut [f32]);
     /// Into a slice shorter than a vector.
     fn store_part(self, x: Self::F, to: &mut [f32]);
@@ -110,7 +108,7 @@ pub(crate) trait Simd: Copy + Sync {
     fn prefetch_far(self, at: *const f32);
 
     /// A tile of a product: see [`tile::tile`].
-    fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, ahead: Ahead, out: &mut [f32]);
+    fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, ahead: Ahead, out: &mut [f32], stride: usize);
 }
 
 /// As many values as lanes, or fewer and zeros.
@@ -152,6 +150,17 @@ pub(crate) fn run<W: Work>(cpu: Cpu, work: W) -> W::Output {
     }
     let _ = cpu;
     work.with(plain::Plain)
+}
+
+/// Does work that multiplies bf16 in pairs, where the level has such an instruction. Whether it has.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn run_bf16<W: Work<Output = ()>>(cpu: Cpu, work: W) -> bool {
+    if cpu.level() != Level::Avx512Bf16 {
+        return false;
+    }
+    // SAFETY: a `Cpu` exists only where the machine has the instructions of its level.
+    unsafe { avx512::run_bf16(work) };
+    true
 }
 
 /// Does work that takes tiles of AMX, where the level has them. Whether it has.

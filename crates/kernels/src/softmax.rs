@@ -90,3 +90,17 @@ pub(crate) fn scale_row<S: Simd>(simd: S, row: &mut [f32], factor: f32) {
         *x *= factor;
     }
 }
+
+/// Writes a row's multiple to another of the same length.
+#[inline(always)]
+pub(crate) fn scale_into<S: Simd>(simd: S, row: &[f32], factor: f32, to: &mut [f32]) {
+    assert_eq!(row.len(), to.len());
+    let factors = simd.splat(factor);
+    let (mut from, mut into) = (row.chunks_exact(S::LANES), to.chunks_exact_mut(S::LANES));
+    for (from, into) in (&mut from).zip(&mut into) {
+        simd.store(simd.mul(simd.load(from), factors), into);
+    }
+    for (from, into) in from.remainder().iter().zip(into.into_remainder()) {
+        *into = from * factor;
+    }
+}

@@ -12,7 +12,7 @@ use crate::{
     simd::{A_STRIDE, Ahead, Bf16Pairs, F32Words, I8Quads, Simd, Work},
 };
 
-/// Rows that are staged at once, at most: see [`BLOCK_STEPS`](crate::simd::BLOCK_STEPS).
+/// Rows that are staged at once, at most: see [`block_steps`](crate::simd::block_steps).
 pub(super) const ROWS: usize = 112;
 /// Words of a tile, at most: 14 rows of 32.
 const TILE: usize = 14 * 32;
@@ -85,10 +85,11 @@ impl Block<'_> {
                         }
                     }
                     let ahead = Ahead::after(packed, steps.len(), number, tiles);
+                    let (steps, stride) = (steps.len(), S::TILE_COLUMNS);
                     match precision {
-                        Precision::F32 => simd.tile::<F32Words>(staged, packed, steps.len(), ahead, tile),
-                        Precision::Bf16 => simd.tile::<Bf16Pairs>(staged, packed, steps.len(), ahead, tile),
-                        Precision::Int8 => simd.tile::<I8Quads>(staged, packed, steps.len(), ahead, tile),
+                        Precision::F32 => simd.tile::<F32Words>(staged, packed, steps, ahead, tile, stride),
+                        Precision::Bf16 => simd.tile::<Bf16Pairs>(staged, packed, steps, ahead, tile, stride),
+                        Precision::Int8 => simd.tile::<I8Quads>(staged, packed, steps, ahead, tile, stride),
                     }
                     // SAFETY: tasks share neither rows of the source, which have targets of their own, nor panels.
                     unsafe {

@@ -5,10 +5,11 @@ use std::arch::x86_64::{
     _mm_cvtss_f32, _mm_loadu_si128, _mm_max_ps, _mm_max_ss, _mm_movehl_ps, _mm_prefetch, _mm_shuffle_ps,
     _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps, _mm256_and_si256, _mm256_andnot_ps, _mm256_blendv_ps,
     _mm256_castps_si256, _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32,
-    _mm256_cvtps_epi32, _mm256_div_ps, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_i32gather_ps, _mm256_loadu_ps,
-    _mm256_madd_epi16, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_mullo_epi32, _mm256_or_ps, _mm256_round_ps,
-    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_slli_epi16, _mm256_slli_epi32,
-    _mm256_srai_epi16, _mm256_srli_epi16, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_sub_ps,
+    _mm256_cvtps_epi32, _mm256_div_ps, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_madd_epi16,
+    _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_or_ps, _mm256_permute2f128_ps, _mm256_round_ps,
+    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_slli_epi16,
+    _mm256_slli_epi32, _mm256_srai_epi16, _mm256_srli_epi16, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_sub_ps,
+    _mm256_unpackhi_ps, _mm256_unpacklo_ps,
 };
 
 use half::bf16;
@@ -65,16 +66,6 @@ impl Simd for Avx2 {
         // SAFETY: the slice has so many, or it would panic here.
         let halves = unsafe { _mm_loadu_si128(from[..LANES].as_ptr().cast()) };
         op!(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(halves))))
-    }
-    #[inline(always)]
-    fn load_strided(self, from: &[f32], stride: usize) -> __m256 {
-        let last = (LANES - 1) * stride;
-        assert!(last < from.len() && i32::try_from(last).is_ok());
-        // SAFETY: the last index is within the slice, and none is larger.
-        unsafe {
-            let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-            _mm256_i32gather_ps::<4>(from.as_ptr(), _mm256_mullo_epi32(lanes, _mm256_set1_epi32(stride as i32)))
-        }
     }
     #[inline(always)]
     fn store(self, x: __m256, to: &mut [f32]) {
@@ -222,7 +213,67 @@ impl Simd for Avx2 {
         unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
     }
     #[inline(always)]
-    fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, ahead: Ahead, out: &mut [f32]) {
-        tile::<Self, D, 6, 2>(self, a, b, steps, ahead, out);
+    fn transpose(self, from: &[f32], from_stride: usize, to: &mut [f32], to_stride: usize) {
+        // SAFETY: a value of the type exists only where the instructions do.
+        unsafe { transpose(from, from_stride, to, to_stride) }
+    }
+    #[inline(always)]
+    fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, ahead: Ahead, out: &mut [f32], stride: usize) {
+        tile::<Self, D, 6, 2>(self, a, b, steps, ahead, out, stride);
+    }
+}
+
+/// See [`Simd::transpose`].
+///
+/// # Safety
+/// The machine has AVX2.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn transpose(from: &[f32], from_stride: usize, to: &mut [f32], to_stride: usize) {
+    assert!(from.len() >= 7 * from_stride + LANES && to.len() >= 7 * to_stride + LANES);
+    let (from, to) = (from.as_ptr(), to.as_mut_ptr());
+    // SAFETY: 8 words of the row are within the slice, as just checked.
+    let row = |i: usize| unsafe { _mm256_loadu_ps(from.wrapping_add(i * from_stride)) };
+    let mut fours = [_mm256_setzero_ps(); LANES];
+    for four in 0..2 {
+        let (a, b, c, d) = (row(4 * four), row(4 * four + 1), row(4 * four + 2), row(4 * four + 3));
+        let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+        let (above, below) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+        // In the lower half, word i of these four rows, and in the upper one word 4 + i.
+        fours[2 * four] = _mm256_shuffle_ps::<0x44>(ab, cd);
+        fours[2 * four + 1] = _mm256_shuffle_ps::<0xee>(ab, cd);
+        fours[4 + 2 * four] = _mm256_shuffle_ps::<0x44>(above, below);
+        fours[4 + 2 * four + 1] = _mm256_shuffle_ps::<0xee>(above, below);
+    }
+    for i in 0..4 {
+        let (first, second) = (fours[4 * (i / 2) + i % 2], fours[4 * (i / 2) + 2 + i % 2]);
+        let low = _mm256_permute2f128_ps::<0x20>(first, second);
+        let high = _mm256_permute2f128_ps::<0x31>(first, second);
+        // SAFETY: 8 words of the row are within the slice, as checked above.
+        unsafe { _mm256_storeu_ps(to.wrapping_add(i * to_stride), low) };
+        // SAFETY: as above.
+        unsafe { _mm256_storeu_ps(to.wrapping_add((4 + i) * to_stride), high) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cpu, Level};
+
+    #[test]
+    fn rows_become_columns() {
+        if !Cpu::available().iter().any(|cpu| cpu.level() == Level::Avx2) {
+            return;
+        }
+        let from: Vec<f32> = (0..8 * 20).map(|i| i as f32).collect();
+        let mut to = vec![0.0; 8 * 11];
+        // SAFETY: the machine has AVX2, as just asked.
+        unsafe { transpose(&from, 20, &mut to, 11) };
+        for i in 0..8 {
+            for j in 0..8 {
+                assert_eq!(to[i * 11 + j], from[j * 20 + i]);
+            }
+        }
     }
 }

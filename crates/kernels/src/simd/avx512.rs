@@ -6,11 +6,10 @@ use std::arch::x86_64::{
     _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castpd_ps, _mm512_castps_pd, _mm512_castps_si512,
     _mm512_castsi512_ps, _mm512_cmpunord_ps_mask, _mm512_cvtepi32_epi16, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32,
     _mm512_cvtneps_pbh, _mm512_cvtps_epi32, _mm512_cvtusepi32_epi8, _mm512_dpbf16_ps, _mm512_dpbusd_epi32,
-    _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_i32gather_ps, _mm512_loadu_ps, _mm512_madd_epi16, _mm512_mask_blend_ps,
-    _mm512_mask_mov_epi32, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_epi32, _mm512_max_ps,
-    _mm512_min_ps, _mm512_movepi32_mask, _mm512_mul_ps, _mm512_mullo_epi32, _mm512_or_ps, _mm512_rcp14_ps,
-    _mm512_reduce_add_ps, _mm512_reduce_max_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_epi16,
-    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps, _mm512_setzero_si512,
+    _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_loadu_ps, _mm512_madd_epi16, _mm512_mask_blend_ps, _mm512_mask_mov_epi32,
+    _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_epi32, _mm512_max_ps, _mm512_min_ps, _mm512_movepi32_mask,
+    _mm512_mul_ps, _mm512_or_ps, _mm512_rcp14_ps, _mm512_reduce_add_ps, _mm512_reduce_max_ps, _mm512_roundscale_ps,
+    _mm512_scalef_ps, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
     _mm512_shuffle_f32x4, _mm512_slli_epi16, _mm512_slli_epi32, _mm512_srai_epi16, _mm512_srli_epi16,
     _mm512_srli_epi32, _mm512_storeu_ps, _mm512_sub_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd,
     _mm512_unpacklo_ps,
@@ -85,17 +84,6 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
         // SAFETY: the slice has so many, or it would panic here.
         let halves = unsafe { _mm256_loadu_si256(from[..LANES].as_ptr().cast()) };
         op!(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves))))
-    }
-    #[inline(always)]
-    fn load_strided(self, from: &[f32], stride: usize) -> __m512 {
-        let last = (LANES - 1) * stride;
-        assert!(last < from.len() && i32::try_from(last).is_ok());
-        // SAFETY: the last index is within the slice, and none is larger.
-        unsafe {
-            let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-            let indices = _mm512_mullo_epi32(lanes, _mm512_set1_epi32(stride as i32));
-            _mm512_i32gather_ps::<4>(indices, from.as_ptr())
-        }
     }
     #[inline(always)]
     fn store(self, x: __m512, to: &mut [f32]) {
@@ -268,8 +256,8 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
         unsafe { transpose(from, from_stride, to, to_stride) }
     }
     #[inline(always)]
-    fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, ahead: Ahead, out: &mut [f32]) {
-        tile::<Self, D, 14, 2>(self, a, b, steps, ahead, out);
+    fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, ahead: Ahead, out: &mut [f32], stride: usize) {
+        tile::<Self, D, 14, 2>(self, a, b, steps, ahead, out, stride);
     }
 }
 

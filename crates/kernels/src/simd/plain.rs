@@ -56,10 +56,6 @@ impl Simd for Plain {
         std::array::from_fn(|i| from[..LANES][i].to_f32())
     }
     #[inline(always)]
-    fn load_strided(self, from: &[f32], stride: usize) -> F {
-        std::array::from_fn(|i| from[i * stride])
-    }
-    #[inline(always)]
     fn store(self, x: F, to: &mut [f32]) {
         to[..LANES].copy_from_slice(&x);
     }
@@ -175,7 +171,7 @@ impl Simd for Plain {
     #[inline(always)]
     fn prefetch_far(self, _: *const f32) {}
     #[inline(always)]
-    fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, ahead: Ahead, out: &mut [f32]) {
-        tile::<Self, D, ROWS, 1>(self, a, b, steps, ahead, out);
+    fn tile<D: Dot>(self, a: &[f32], b: &[f32], steps: usize, ahead: Ahead, out: &mut [f32], stride: usize) {
+        tile::<Self, D, ROWS, 1>(self, a, b, steps, ahead, out, stride);
     }
 }
