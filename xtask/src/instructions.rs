@@ -61,8 +61,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Why nothing can be counted here.
-fn impossible() -> Option<String> {
+/// Why valgrind can run no kernel here.
+pub(crate) fn impossible() -> Option<String> {
     if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
         return Some("the numbers are those of x86-64 on Linux".to_owned());
     }

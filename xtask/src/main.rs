@@ -7,6 +7,7 @@ mod example;
 mod fixtures;
 mod fuzz;
 mod instructions;
+mod memcheck;
 mod page;
 mod setup;
 mod soak;

@@ -5,7 +5,7 @@ use std::{process::Command, time::Instant};
 use anyhow::{Result, bail};
 
 use crate::{
-    chaos, clean_room, example, fuzz, instructions,
+    chaos, clean_room, example, fuzz, instructions, memcheck,
     setup::{self, Libtorch},
     step::{self, cargo},
     test_providers, tools, unsafe_code,
@@ -81,6 +81,7 @@ const CHECKS: &[Check] = &[
         guards: "kernels take no more instructions than is written down, counted by valgrind",
         run: || instructions::run(&instructions::Args::default()),
     },
+    Check { name: "memcheck", guards: "kernels keep to their buffers, watched by valgrind", run: memcheck::run },
     Check {
         name: "chaos",
         guards: "runs that are killed, stopped and starved end with every row once and in order",

@@ -1,5 +1,7 @@
 //! Products at every level of this machine, against sums in f64.
 
+mod support;
+
 use half::bf16;
 use imbed_kernels::{Activation, Alone, Cpu, Error, Linear, Patches, Pool, Precision, Then, fold_normalisation};
 
@@ -149,7 +151,7 @@ fn rounded(values: &[f32]) -> Vec<f32> {
 #[test]
 fn f32_is_within_the_error_of_f32_sums() {
     let mut random = fastrand::Rng::with_seed(1);
-    for _ in 0..40 {
+    for _ in 0..support::cases(40) {
         let case = Case::random(&mut random);
         for cpu in Cpu::available() {
             let y = case.run(cpu, Precision::F32, &Alone);
@@ -161,7 +163,7 @@ fn f32_is_within_the_error_of_f32_sums() {
 #[test]
 fn bf16_is_within_the_error_of_f32_sums_of_rounded_numbers() {
     let mut random = fastrand::Rng::with_seed(2);
-    for _ in 0..40 {
+    for _ in 0..support::cases(40) {
         let case = Case::random(&mut random);
         let (x, weights) = (rounded(&case.x), rounded(&case.weights));
         for cpu in Cpu::available() {
@@ -179,7 +181,7 @@ fn bf16_is_within_the_error_of_f32_sums_of_rounded_numbers() {
 #[test]
 fn results_in_bf16_are_rounded_once() {
     let mut random = fastrand::Rng::with_seed(6);
-    for _ in 0..30 {
+    for _ in 0..support::cases(30) {
         let mut case = Case::random(&mut random);
         case.before = rounded(&case.before);
         let before: Vec<bf16> = case.before.iter().map(|x| bf16::from_f32(*x)).collect();
@@ -235,7 +237,7 @@ fn as_signed_bytes(rows: &[f32], width: usize) -> Vec<f32> {
 #[test]
 fn int8_is_within_the_error_of_f32_sums_of_quantised_numbers() {
     let mut random = fastrand::Rng::with_seed(3);
-    for _ in 0..40 {
+    for _ in 0..support::cases(40) {
         let case = Case::random(&mut random);
         let (x, weights) = (as_bytes(&case.x, case.inputs), as_signed_bytes(&case.weights, case.inputs));
         for cpu in Cpu::available() {
@@ -267,7 +269,7 @@ fn int8_of_extremes_is_not_cut() {
 #[test]
 fn bits_depend_neither_on_threads_nor_on_other_rows() {
     let mut random = fastrand::Rng::with_seed(4);
-    for _ in 0..12 {
+    for _ in 0..support::cases(12) {
         let case = Case::random(&mut random);
         for cpu in Cpu::available() {
             for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
@@ -340,7 +342,7 @@ fn activations_end_where_they_should() {
 #[test]
 fn patches_of_bytes_are_a_convolution_of_normalised_pixels() {
     let mut random = fastrand::Rng::with_seed(5);
-    for _ in 0..12 {
+    for _ in 0..support::cases(12) {
         let patch @ (rows, columns) = (random.usize(1..=20), random.usize(1..=20));
         let (height, width) = (rows * random.usize(1..=3) + random.usize(..rows), columns * random.usize(1..=3));
         let (images, outputs, skipped) = (random.usize(1..=3), random.usize(1..=40), random.usize(..=2));

@@ -1,5 +1,7 @@
 //! Norms, shares and attention at every level of this machine, against f64.
 
+mod support;
+
 use half::bf16;
 use imbed_kernels::{
     Alone, Attention, Cpu, Error, Pool, Tokens, layer_norm, layer_norm_mixed, rms_norm, rms_norm_mixed, softmax,
@@ -52,7 +54,7 @@ fn shares(scores: &[f64]) -> Vec<f64> {
 #[test]
 fn norms_are_those_of_f64() {
     let mut random = fastrand::Rng::with_seed(1);
-    for _ in 0..60 {
+    for _ in 0..support::cases(60) {
         let (rows, width) = (random.usize(..=5), random.usize(1..=900));
         // A mean far from zero, which careless sums of squares lose their digits to.
         let shift = random.f32() * 30.0;
@@ -77,7 +79,7 @@ fn norms_are_those_of_f64() {
 #[test]
 fn shares_are_those_of_f64() {
     let mut random = fastrand::Rng::with_seed(2);
-    for _ in 0..60 {
+    for _ in 0..support::cases(60) {
         let (rows, width) = (random.usize(..=5), random.usize(1..=300));
         let size = [0.1, 3.0, 100.0][random.usize(..3)];
         let x: Vec<f32> = values(&mut random, rows * width).into_iter().map(|x| x * size).collect();
@@ -120,7 +122,7 @@ fn attended(of: &Attention, q: Tokens<'_>, k: Tokens<'_>, v: Tokens<'_>) -> Vec<
 #[test]
 fn attention_is_that_of_f64() {
     let mut random = fastrand::Rng::with_seed(3);
-    for round in 0..24 {
+    for round in 0..support::cases(24) {
         let (images, heads, head_size) = (random.usize(1..=2), random.usize(1..=3), random.usize(1..=80));
         // Also more than one block of keys, and whole blocks.
         let tokens = [random.usize(1..=70), random.usize(250..=600), 256, 512][round % 4];
@@ -150,7 +152,7 @@ fn attention_is_that_of_f64() {
 #[test]
 fn attention_of_bf16_is_that_of_f64_up_to_its_digits() {
     let mut random = fastrand::Rng::with_seed(4);
-    for round in 0..12 {
+    for round in 0..support::cases(12) {
         let (images, heads, head_size) = (random.usize(1..=2), random.usize(1..=3), random.usize(1..=80));
         let tokens = [random.usize(1..=70), random.usize(250..=600), 32, 64][round % 4];
         let (width, scale) = (heads * head_size, [0.1, 0.3, 1.0][random.usize(..3)]);
