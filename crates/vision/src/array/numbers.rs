@@ -1,4 +1,6 @@
 //! Where an array's numbers are.
+//!
+//! Weights are read once, and packed as kernels want them. What was read of a file is let go then, so that a model is not in memory twice.
 
 use std::{ops::Range, sync::Arc};
 
@@ -28,6 +30,19 @@ impl Mapped {
     }
 }
 
+impl Drop for Mapped {
+    /// Takes the file's pages out of this process's memory. They stay in the system's cache, and come back when they are read again.
+    fn drop(&mut self) {
+        #[cfg(target_os = "linux")]
+        {
+            let (start, length) = (self.range.start, self.range.len());
+            // SAFETY: the map is shared and never written to, so that its pages hold the file's bytes again when they are next read.
+            // It is advice: nothing depends on whether it is taken.
+            let _ = unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, length) };
+        }
+    }
+}
+
 impl Numbers {
     pub(crate) fn get(&self) -> &[f32] {
         match self {
@@ -51,10 +66,10 @@ impl Numbers {
                 let others = values.split_off(count);
                 (Self::Owned(values), Self::Owned(others))
             }
-            Self::Mapped(Mapped { map, range }) => {
+            Self::Mapped(Mapped { ref map, ref range }) => {
                 let middle = range.start + count * size_of::<f32>();
-                let first = Mapped { map: Arc::clone(&map), range: range.start..middle };
-                (Self::Mapped(first), Self::Mapped(Mapped { map, range: middle..range.end }))
+                let part = |range| Self::Mapped(Mapped { map: Arc::clone(map), range });
+                (part(range.start..middle), part(middle..range.end))
             }
         }
     }
@@ -86,5 +101,32 @@ mod tests {
         for odd in [1..9, 0..11, 4..16] {
             assert!(Mapped::new(&map, odd.clone()).is_none(), "{odd:?}");
         }
+    }
+
+    /// Kilobytes of the mapped file that are in this process's memory.
+    #[cfg(target_os = "linux")]
+    fn resident(path: &std::path::Path) -> u64 {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let of_file = maps.split_once(path.to_str().unwrap()).unwrap().1;
+        let line = of_file.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_was_read_of_a_file_is_let_go_and_can_be_read_again() {
+        const COUNT: usize = 1 << 20;
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let values: Vec<f32> = (0..COUNT).map(|i| i as f32).collect();
+        file.write_all(bytemuck::cast_slice(&values)).unwrap();
+        // SAFETY: nobody else has the file.
+        let map = Arc::new(unsafe { Mmap::map(file.as_file()) }.unwrap());
+        let numbers = |range| Numbers::Mapped(Mapped::new(&map, range).unwrap());
+        let whole = numbers(0..4 * COUNT);
+        assert_eq!(whole.get(), values);
+        assert!(resident(file.path()) >= 4000);
+        drop(whole);
+        assert!(resident(file.path()) < 100, "{} kB", resident(file.path()));
+        assert_eq!(numbers(4 * COUNT / 2..4 * COUNT).get(), &values[COUNT / 2..]);
     }
 }
