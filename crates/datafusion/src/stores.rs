@@ -16,8 +16,10 @@ mod credentials;
 mod explained;
 mod failure;
 mod held;
+mod list;
 mod service;
 mod tables;
+mod upload;
 
 use std::{
     collections::HashMap,

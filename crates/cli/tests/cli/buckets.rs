@@ -240,9 +240,49 @@ fn a_part_that_takes_longer_than_a_request_may_is_sent_in_pieces() {
 }
 
 #[test]
+fn an_answer_that_is_lost_while_a_part_goes_up_in_pieces_costs_nothing() {
+    let folder = Folder::new();
+    let paths = ["0", "1"];
+    let images: Vec<Option<Vec<u8>>> = (0..2).map(|i| Some(noise(i))).collect();
+    write_parquet(&folder.path("t.parquet"), &batch(vec![("path", texts(&paths)), ("image", binary(&images))]));
+    let server = Server::start();
+    server.bucket("b");
+    let embed = |url: &str, name: &str| {
+        let place = format!("s3://b/{name}/");
+        let args = ["embed", "t.parquet", "-o", &place, "--keep-image", "--json"];
+        run(&folder, &server, url, &[("AWS_TIMEOUT", "5s")], &args)
+    };
+    let rows = |name: &str| {
+        let part = server.get("b", &format!("{name}/part-000000000000.parquet")).unwrap();
+        let file = format!("{name}.parquet");
+        folder.write(&file, &part);
+        rows_of(&Embedded::read(&folder.path(&file)))
+    };
+    let counting = Faulty::start(server.url(), |_| Fault::None);
+    let counted = embed(&counting.url(), "counted");
+    assert_eq!(counted.code, 0, "{}", counted.message);
+    let expected = rows("counted");
+    assert_eq!(expected.len(), 2);
+    // The beginning of the upload, two pieces, its end; and what is before and after.
+    assert!(counting.asked() >= 6, "{} requests", counting.asked());
+    let cases: Vec<usize> = (0..counting.asked()).collect();
+    all_at_once(&cases, |&n| {
+        let name = format!("unheard-{n}");
+        let proxy = Faulty::start(server.url(), move |i| if i == n { Fault::Unheard } else { Fault::None });
+        let ended = embed(&proxy.url(), &name);
+        assert_eq!(ended.code, 0, "{name}: {}", ended.message);
+        assert_eq!(rows(&name), expected, "{name}");
+        let keys: Vec<_> = server.keys("b").into_iter().filter(|key| key.starts_with(&format!("{name}/"))).collect();
+        assert_eq!(keys.len(), 2, "a part and the manifest, not {keys:?}");
+    });
+}
+
+#[test]
 fn images_and_tables_are_read_whole_or_not_at_all() {
     let folder = Folder::with_shots(IMAGES);
     let server = Server::start();
+    // A list is several answers.
+    server.page(9);
     for i in 0..IMAGES {
         server.put("b", &format!("shots/{i:02}.png"), fs::read(folder.path(&format!("shots/{i:02}.png"))).unwrap());
     }
@@ -262,24 +302,27 @@ fn images_and_tables_are_read_whole_or_not_at_all() {
     ];
     for (name, n, fault) in cases {
         let file = format!("{name}.parquet");
-        // The first request is a list. What is cut off in it is asked for once more by nobody.
-        let proxy = Faulty::start(server.url(), move |i| if i > 0 && i % n == 0 { fault } else { Fault::None });
+        // The first request is a list.
+        let proxy = Faulty::start(server.url(), each(n, fault));
         let ended = sql(&copy(&file), &proxy.url());
         assert_eq!(ended.code, 0, "{name}: {}", ended.message);
         assert_eq!(rows_of(&Embedded::read(&folder.path(&file))), expected, "{name}");
         // And the table from a bucket.
         server.put("b", &format!("tables/{file}"), fs::read(folder.path(&file)).unwrap());
-        let proxy = Faulty::start(server.url(), move |i| if i > 0 && i % n == 0 { fault } else { Fault::None });
+        let proxy = Faulty::start(server.url(), each(n, fault));
         let again = copied(&format!("embedding FROM 's3://b/tables/{file}'"));
         let ended = sql(&format!("{again} 'again.parquet'"), &proxy.url());
         assert_eq!(ended.code, 0, "{name}: {}", ended.message);
         assert_eq!(rows_of(&Embedded::read(&folder.path("again.parquet"))), expected, "{name}");
     }
 
+    // A store that is gone is no broken image: nulls in place of what it still has would be lost work that looks done.
+    let patient = query.replace("/**'", "/**', 'ignore'").replace("(image)", "(image, on_error => 'ignore')");
+    assert_ne!(patient, query);
     for n in [0, 1, 7, 30] {
-        for to in ["never.parquet", "s3://b/never.parquet"] {
+        for (query, to) in [(&query, "never.parquet"), (&query, "s3://b/never.parquet"), (&patient, "never.parquet")] {
             let proxy = Faulty::start(server.url(), move |i| if i < n { Fault::None } else { Fault::Dead });
-            let ended = sql(&copy(to), &proxy.url());
+            let ended = sql(&format!("{query} '{to}'"), &proxy.url());
             assert_eq!(ended.code, 3, "{n} {to}: {}", ended.message);
             assert!(ended.message.contains("s3://b/"), "{n} {to} does not say where: {}", ended.message);
             assert!(!folder.path("never.parquet").exists() && server.get("b", "never.parquet").is_none(), "{n} {to}");

@@ -12,13 +12,18 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart, path::Path,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, path::Path,
 };
 
-use super::{Service, failure::describe};
+use super::{
+    Service,
+    failure::describe,
+    list::{whole, with_patience},
+    upload::Upload,
+};
 
 pub(super) struct Explained {
     inner: Arc<dyn ObjectStore>,
@@ -27,7 +32,7 @@ pub(super) struct Explained {
 
 /// Where the store is.
 #[derive(Debug, Clone)]
-struct Place {
+pub(super) struct Place {
     service: Service,
     /// Such as `s3://bucket`.
     root: Arc<str>,
@@ -37,11 +42,26 @@ impl Explained {
     pub(super) fn new(inner: Arc<dyn ObjectStore>, service: Service, root: &str) -> Self {
         Self { inner, place: Place { service, root: root.into() } }
     }
+
+    /// The objects below `prefix`, behind `start` if there is one.
+    fn listed(&self, prefix: Option<&Path>, start: Option<Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let (inner, below, place) = (Arc::clone(&self.inner), prefix.cloned(), self.place.clone());
+        let open = move |last: Option<&Path>| match last.or(start.as_ref()) {
+            Some(key) => inner.list_with_offset(below.as_ref(), key),
+            None => inner.list(below.as_ref()),
+        };
+        let listed = with_patience(self.place.lists_in_order(), open).map_err(self.place.below(prefix));
+        listed.map_ok(move |meta| place.told_apart(meta)).boxed()
+    }
 }
 
 impl Place {
+    fn lists_in_order(&self) -> bool {
+        self.service.lists_in_order(self.root.rsplit('/').next().unwrap_or_default())
+    }
+
     /// `error` with the reason as people read it, and of the same sort, which callers act on.
-    fn explain(&self, path: &str, error: Error) -> Error {
+    pub(super) fn explain(&self, path: &str, error: Error) -> Error {
         let ours = Box::new(describe(self.service, &format!("{}/{path}", self.root), &error));
         match error {
             Error::NotFound { path, .. } => Error::NotFound { path, source: ours },
@@ -66,7 +86,7 @@ impl Place {
         meta
     }
 
-    fn at(&self, path: &Path) -> impl Fn(Error) -> Error + Send + Sync + use<> {
+    pub(super) fn at(&self, path: &Path) -> impl Fn(Error) -> Error + Send + Sync + use<> {
         let (place, path) = (self.clone(), path.to_string());
         move |error| place.explain(&path, error)
     }
@@ -89,7 +109,7 @@ impl ObjectStore for Explained {
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
         let upload = self.inner.put_multipart_opts(location, options).await.map_err(self.place.at(location))?;
-        Ok(Box::new(Upload { inner: upload, place: self.place.clone(), path: location.to_string() }))
+        Ok(Box::new(Upload::new(upload, &self.inner, self.place.clone(), location)))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -111,19 +131,16 @@ impl ObjectStore for Explained {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let place = self.place.clone();
-        let listed = self.inner.list(prefix).map_err(self.place.below(prefix));
-        listed.map_ok(move |meta| place.told_apart(meta)).boxed()
+        self.listed(prefix, None)
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        let place = self.place.clone();
-        let listed = self.inner.list_with_offset(prefix, offset).map_err(self.place.below(prefix));
-        listed.map_ok(move |meta| place.told_apart(meta)).boxed()
+        self.listed(prefix, Some(offset.clone()))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        let mut listed = self.inner.list_with_delimiter(prefix).await.map_err(self.place.below(prefix))?;
+        let listed = whole(|| self.inner.list_with_delimiter(prefix)).await;
+        let mut listed = listed.map_err(self.place.below(prefix))?;
         listed.objects = listed.objects.into_iter().map(|meta| self.place.told_apart(meta)).collect();
         Ok(listed)
     }
@@ -147,35 +164,5 @@ impl fmt::Display for Explained {
 impl fmt::Debug for Explained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Explained").field("place", &self.place).finish_non_exhaustive()
-    }
-}
-
-struct Upload {
-    inner: Box<dyn MultipartUpload>,
-    place: Place,
-    path: String,
-}
-
-#[async_trait]
-impl MultipartUpload for Upload {
-    fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        let (place, path, part) = (self.place.clone(), self.path.clone(), self.inner.put_part(data));
-        let part: BoxFuture<'static, Result<()>> =
-            Box::pin(async move { part.await.map_err(|error| place.explain(&path, error)) });
-        part
-    }
-
-    async fn complete(&mut self) -> Result<PutResult> {
-        self.inner.complete().await.map_err(|error| self.place.explain(&self.path, error))
-    }
-
-    async fn abort(&mut self) -> Result<()> {
-        self.inner.abort().await.map_err(|error| self.place.explain(&self.path, error))
-    }
-}
-
-impl fmt::Debug for Upload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upload").field("place", &self.place).field("path", &self.path).finish_non_exhaustive()
     }
 }

@@ -104,6 +104,16 @@ impl Sort {
     }
 }
 
+/// How `object_store` begins the text of a request that it gave up, after it repeated it where that could help.
+const GIVEN_UP: &str = "Error performing ";
+
+/// Whether an answer began and ended too soon, which `object_store` does not ask for again.
+pub(super) fn is_cut_off(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::Generic { .. })
+        && ours(error).is_none()
+        && !chain(error).any(|e| e.to_string().starts_with(GIVEN_UP))
+}
+
 /// The error of a store as ours, about the object at `url`. Those that were made here say it already; others are registered by whoever uses the session.
 pub fn from_store(url: &str, error: &object_store::Error) -> Error {
     ours(error).map_or_else(|| describe(Service::Other, url, error), copy)

@@ -54,7 +54,8 @@ async fn all<T>(requests: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>
     stream::iter(requests).buffered(REQUESTS).try_collect().await
 }
 
-/// The whole object; null, by `on_error`, if it cannot be had.
+/// The whole object; null, by `on_error`, if it cannot be had. A store that fails says nothing about its images: a query that took
+/// its silence for broken images would end well with most of them lost.
 async fn image(
     place: &Remote,
     store: &Arc<dyn ObjectStore>,
@@ -63,6 +64,7 @@ async fn image(
 ) -> Result<Option<Bytes>> {
     match whole(place, store, entry).await {
         Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.is_temporary() => Err(error),
         Err(error) => reading.take(error),
     }
 }

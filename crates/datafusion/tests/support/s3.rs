@@ -23,6 +23,8 @@ use std::{
 pub(crate) const KEY: &str = "key-of-the-test";
 
 const MODIFIED: &str = "Thu, 26 Nov 2020 08:00:00 GMT";
+/// When objects that came by a request say that they were made: no clock is so far ahead that one would seem to be older.
+const UPLOADED: &str = "Fri, 01 Jan 2100 00:00:00 GMT";
 const MODIFIED_ISO: &str = "2020-11-26T08:00:00.000Z";
 
 /// A server that runs until the process ends.
@@ -58,6 +60,7 @@ struct Object {
     /// What the list says, if not the truth.
     listed_size: Option<u64>,
     access: Access,
+    modified: &'static str,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -141,7 +144,7 @@ impl Server {
 
     pub(crate) fn put(&self, bucket: &str, key: &str, bytes: impl Into<Vec<u8>>) {
         self.bucket(bucket);
-        let object = Object { bytes: bytes.into(), listed_size: None, access: Access::Open };
+        let object = Object { bytes: bytes.into(), listed_size: None, access: Access::Open, modified: MODIFIED };
         if let Some(Bucket::Objects(objects)) = lock(&self.state.buckets).get_mut(bucket) {
             objects.insert(key.to_owned(), object);
         }
@@ -298,7 +301,7 @@ impl State {
                 Response { status: "204 No Content", headers: vec![], body: vec![] }
             }
             ("GET" | "HEAD", None) => match objects.get(key) {
-                Some(object) if object.access == Access::Open => self.content(&object.bytes, request),
+                Some(object) if object.access == Access::Open => self.content(object, request),
                 Some(object) if object.access == Access::Denied => {
                     error("403 Forbidden", "AccessDenied", "Access Denied")
                 }
@@ -361,8 +364,8 @@ impl State {
         }
     }
 
-    fn content(&self, bytes: &[u8], request: &Request) -> Response {
-        let mut headers = vec![("ETag", "\"e\"".to_owned()), ("Last-Modified", MODIFIED.to_owned())];
+    fn content(&self, Object { bytes, modified, .. }: &Object, request: &Request) -> Response {
+        let mut headers = vec![("ETag", "\"e\"".to_owned()), ("Last-Modified", (*modified).to_owned())];
         let range = request.seen.range.as_deref().filter(|_| self.ranges.load(SeqCst));
         let Some(range) = range.and_then(|range| range.strip_prefix("bytes=")) else {
             return Response { status: "200 OK", headers, body: bytes.to_vec() };
@@ -384,7 +387,7 @@ impl State {
 }
 
 fn store(objects: &mut BTreeMap<String, Object>, key: &str, bytes: Vec<u8>) {
-    objects.insert(key.to_owned(), Object { bytes, listed_size: None, access: Access::Open });
+    objects.insert(key.to_owned(), Object { bytes, listed_size: None, access: Access::Open, modified: UPLOADED });
 }
 
 /// An answer as S3 gives it, with what must not be repeated in it.
