@@ -1,9 +1,10 @@
 //! A table becomes a folder of Parquet files, one for each partition, each exactly once.
 //!
 //! A partition's file has the same name whoever writes it and however often, `part-00017.parquet` for the eighteenth. It appears
-//! whole or not at all, and a second attempt, after an executor died, puts the same rows in its place. So no row is lost or
-//! doubled, and what is in the folder at the end is what was asked for.
+//! whole or not at all, and a second attempt, after an executor died, finds it done or puts the same rows in its place. So no row is
+//! lost or doubled, and what is in the folder at the end is what was asked for.
 
+mod done;
 mod node;
 mod place;
 mod plan;

@@ -122,10 +122,21 @@ async fn parts_are_written_once_when_an_executor_is_killed() {
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert!(!running.is_finished(), "it was over before anything could happen to it");
     first.kill();
+    let times = || -> BTreeMap<_, _> {
+        let entries = std::fs::read_dir(&out).unwrap().map(Result::unwrap);
+        let whole = entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "parquet"));
+        whole.map(|entry| (entry.file_name(), entry.metadata().unwrap().modified().unwrap())).collect()
+    };
+    let done = times();
+    assert!(!done.is_empty(), "there was no part yet");
     let told = running.await.unwrap().unwrap_or_else(|e| panic!("{e}"));
     parts_of.tidy().unwrap();
     let (names, batches) = parts(&out);
     assert_eq!(by_id(&batches), expected(ROWS));
+    let now = times();
+    for (name, time) in &done {
+        assert_eq!(now.get(name), Some(time), "{name:?} was there, and was made again");
+    }
     let counted: u64 = told.iter().map(|b| b.column(0).as_primitive::<UInt64Type>().values().iter().sum::<u64>()).sum();
     assert_eq!(counted, ROWS as u64);
     let rows: usize = told.iter().map(RecordBatch::num_rows).sum();

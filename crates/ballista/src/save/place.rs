@@ -1,6 +1,11 @@
 //! The folder that parts are written to.
 
-use std::path::{Path as FilePath, PathBuf};
+use std::{
+    collections::hash_map::RandomState,
+    hash::{BuildHasher, Hasher},
+    path::{Path as FilePath, PathBuf},
+    sync::Arc,
+};
 
 use datafusion::execution::{object_store::ObjectStoreUrl, runtime_env::RuntimeEnv};
 use futures::TryStreamExt;
@@ -8,16 +13,17 @@ use imbed_core::{Error, ErrorKind, Result};
 use imbed_datafusion::cause;
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 use url::Url;
 
-/// A folder for the parts of one table, and how they are counted.
+/// A folder for the parts of one query, and how they are counted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
 pub struct Parts {
     /// Where they go, as a URL that ends with `/`.
     folder: String,
     /// A column of truth values that is not written: whether a row came without an image, and so did not fail.
     no_image: Option<String>,
+    /// Tells the parts of this query from those of any other.
+    run: String,
 }
 
 impl Parts {
@@ -33,7 +39,7 @@ impl Parts {
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
-        Ok(Self { folder: url.into(), no_image: None })
+        Ok(Self { folder: url.into(), no_image: None, run: new_run() })
     }
 
     /// Leaves the column `name` of truth values out of the files, and counts no row as failed in which it is true.
@@ -45,6 +51,11 @@ impl Parts {
 
     pub(super) fn no_image(&self) -> Option<&str> {
         self.no_image.as_deref()
+    }
+
+    /// The query that writes them: part of the footer of each.
+    pub(super) fn run(&self) -> &str {
+        &self.run
     }
 
     /// The folder as it is shown: a path, or the URL of a bucket.
@@ -132,6 +143,12 @@ impl Parts {
         }
         Ok(())
     }
+}
+
+/// A name that no two queries share. The keys of the standard library's hashers are random, for each process and each hasher.
+fn new_run() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
 }
 
 /// Whether `path` is what a store calls a part while it is being written: `part-00017.parquet#1`.

@@ -17,7 +17,7 @@ use datafusion::{
 };
 use futures::{StreamExt, stream};
 
-use super::{Parts, SUMMARY, write::write};
+use super::{Parts, SUMMARY, done, write::write};
 
 /// Which parts of the whole the partitions of the input are.
 #[derive(Debug, Clone)]
@@ -117,9 +117,13 @@ impl ExecutionPlan for SavePartsExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let number = self.number(partition)?;
         let parts = self.parts.clone();
-        let input = self.input.execute(partition, Arc::clone(&context))?;
+        let input = Arc::clone(&self.input);
         let written = async move {
-            let written = write(&parts, number, input, &context.runtime_env()).await?;
+            let runtime = context.runtime_env();
+            let written = match done::find(&parts, number, &runtime).await? {
+                Some(written) => Some(written),
+                None => write(&parts, number, input.execute(partition, context)?, &runtime).await?,
+            };
             // A part without rows has no file.
             Ok(written.map(|written| (written, parts.shown_part(number))))
         };
@@ -140,5 +144,39 @@ impl ExecutionPlan for SavePartsExec {
             }
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&SUMMARY), rows)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{Int64Array, cast::AsArray, types::UInt64Type};
+    use arrow_schema::{DataType, Field, Schema};
+    use datafusion::{catalog::memory::MemorySourceConfig, physical_plan::collect, prelude::SessionContext};
+
+    use super::*;
+
+    /// Rows that the one part of so many rows is said to have.
+    async fn saved(rows: usize, parts: &Parts) -> Vec<u64> {
+        let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false)]));
+        let ids = Arc::new(Int64Array::from_iter_values(0..rows as i64));
+        let batch = RecordBatch::try_new(Arc::clone(&schema), vec![ids]).unwrap();
+        let table = MemorySourceConfig::try_new_exec(&[vec![batch]], schema, None).unwrap();
+        let plan = Arc::new(SavePartsExec::new(table, parts.clone()));
+        let told = collect(plan, SessionContext::new().task_ctx()).await.unwrap();
+        told.iter().flat_map(|batch| batch.column(0).as_primitive::<UInt64Type>().values().to_vec()).collect()
+    }
+
+    #[tokio::test]
+    async fn what_a_query_has_written_it_finds_done_and_no_other_query_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().to_str().unwrap();
+        let parts = Parts::new(name).unwrap();
+        assert_eq!(saved(5, &parts).await, [5]);
+        // The second attempt would have another number of rows, if it were made.
+        assert_eq!(saved(7, &parts).await, [5]);
+        assert_eq!(saved(7, &Parts::new(name).unwrap()).await, [7]);
+        // A part that was damaged is made again.
+        std::fs::write(folder.path().join(Parts::name(0)), b"PAR1").unwrap();
+        assert_eq!(saved(6, &parts).await, [6]);
     }
 }

@@ -19,7 +19,7 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
-use super::Parts;
+use super::{Parts, done};
 
 /// A row group is closed when it holds this many bytes, as in the files of `imbed embed`.
 const GROUP_BYTES: usize = 4 << 20;
@@ -79,6 +79,7 @@ struct PartFile {
     kept: Vec<usize>,
     no_image: Option<usize>,
     vectors: Option<usize>,
+    parts: Parts,
     written: Written,
 }
 
@@ -95,7 +96,8 @@ impl PartFile {
         let schema = Arc::new(schema.project(&kept)?);
         let writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties(&schema)?))?;
         let upload = store.put_multipart(path).await.map_err(unwritable)?;
-        Ok(Self { writer, upload: WriteMultipart::new(upload), kept, no_image, vectors, written: Written::default() })
+        let (upload, parts, written) = (WriteMultipart::new(upload), parts.clone(), Written::default());
+        Ok(Self { writer, upload, kept, no_image, vectors, parts, written })
     }
 
     async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -127,6 +129,7 @@ impl PartFile {
     }
 
     async fn finish(mut self) -> Result<Written> {
+        self.writer.append_key_value_metadata(done::mark(&self.parts, self.written.failed)?);
         self.writer.finish()?;
         let bytes = std::mem::take(self.writer.inner_mut());
         self.send(bytes).await?;

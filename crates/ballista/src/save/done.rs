@@ -1,0 +1,74 @@
+//! Parts that an earlier attempt of the same query has written.
+//!
+//! An executor that dies takes what it told of its parts along, and not the parts. The scheduler gives its tasks to others, those that
+//! were done too, and these find here that nothing is left to do.
+
+use bytes::Bytes;
+use datafusion::{
+    error::{DataFusionError, Result},
+    execution::runtime_env::RuntimeEnv,
+};
+use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt};
+use parquet::{
+    errors::ParquetError,
+    file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{Parts, write::Written};
+
+/// Where a part's footer says how it was made.
+const KEY: &str = "imbed.saved";
+/// Bytes at the end of a file that hold most footers.
+const TAIL: u64 = 64 << 10;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Saved {
+    /// The query, as [`Parts::run`] names it.
+    run: String,
+    failed: u64,
+}
+
+/// What the footer of a part of `parts` says of it.
+pub(super) fn mark(parts: &Parts, failed: u64) -> Result<KeyValue> {
+    let saved = Saved { run: parts.run().to_owned(), failed };
+    let text = serde_json::to_string(&saved).map_err(|e| DataFusionError::External(Box::new(e)))?;
+    Ok(KeyValue::new(KEY.to_owned(), text))
+}
+
+/// What part `number` holds, if this query has written it already.
+pub(super) async fn find(parts: &Parts, number: usize, runtime: &RuntimeEnv) -> Result<Option<Written>> {
+    let (store, folder) = parts.store(runtime).map_err(|e| DataFusionError::External(Box::new(e)))?;
+    let object = match store.head(&folder.join(Parts::name(number))).await {
+        Ok(object) => object,
+        Err(Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(DataFusionError::ObjectStore(Box::new(error))),
+    };
+    let Some(footer) = footer(store.as_ref(), &object).await? else { return Ok(None) };
+    let marks = footer.file_metadata().key_value_metadata().map_or(&[][..], Vec::as_slice);
+    let text = marks.iter().find(|pair| pair.key == KEY).and_then(|pair| pair.value.as_deref());
+    let saved = text.and_then(|text| serde_json::from_str::<Saved>(text).ok()).filter(|saved| saved.run == parts.run());
+    Ok(saved.map(|saved| Written {
+        rows: u64::try_from(footer.file_metadata().num_rows()).unwrap_or(0),
+        failed: saved.failed,
+        bytes: object.size,
+    }))
+}
+
+/// The footer of `object`; `None` if it is no Parquet file.
+async fn footer(store: &dyn ObjectStore, object: &ObjectMeta) -> Result<Option<ParquetMetaData>> {
+    let mut length = TAIL.min(object.size);
+    loop {
+        let range = object.size - length..object.size;
+        let tail: Bytes =
+            store.get_range(&object.location, range).await.map_err(|e| DataFusionError::ObjectStore(Box::new(e)))?;
+        let mut reader = ParquetMetaDataReader::new();
+        match reader.try_parse_sized(&tail, object.size) {
+            Ok(()) => return Ok(reader.finish().ok()),
+            Err(ParquetError::NeedMoreData(needed)) if needed as u64 > length && needed as u64 <= object.size => {
+                length = needed as u64;
+            }
+            Err(_) => return Ok(None),
+        }
+    }
+}
