@@ -7,7 +7,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use imbed_core::{Device, ImageEmbedderDescriptor, Result};
+use imbed_core::{Device, Error, ErrorKind, ImageEmbedderDescriptor, Result};
 use tracing::Span;
 
 use crate::{
@@ -192,6 +192,14 @@ impl EmbedStream {
         self.cancel.clone()
     }
 
+    /// Stops all stages because of `error`; what the run ends with. Stages that were told to stop leave rows undone, which is no error
+    /// of theirs.
+    fn end(&mut self, error: Error) -> Error {
+        let error = if self.cancel.is_cancelled() { CancelHandle::error() } else { error };
+        self.stop();
+        error
+    }
+
     /// Stops all stages and waits for their threads.
     fn stop(&mut self) {
         self.cancel.cancel();
@@ -224,15 +232,14 @@ impl Iterator for EmbedStream {
             match events.recv_timeout(POLL) {
                 Ok(event) => {
                     if let Err(error) = self.assembler.accept(event) {
-                        self.stop();
-                        return Some(Err(error));
+                        return Some(Err(self.end(error)));
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
-                    self.stop();
+                    let error = self.end(lost_rows());
                     let lost = !self.assembler.is_empty();
-                    return lost.then(|| Err(lost_rows()));
+                    return lost.then_some(Err(error));
                 }
             }
         }
@@ -256,8 +263,8 @@ fn run_span(plan: &Plan) -> Span {
     )
 }
 
-fn lost_rows() -> imbed_core::Error {
-    imbed_core::Error::new(imbed_core::ErrorKind::Internal, "the pipeline ended before every row was done")
+fn lost_rows() -> Error {
+    Error::new(ErrorKind::Internal, "the pipeline ended before every row was done")
         .hint("this is a bug in imbed; please report it")
 }
 
@@ -290,5 +297,5 @@ fn spawn(run: &Span, stage: &'static str, work: impl FnOnce() + Send + 'static) 
     thread::Builder::new()
         .name(format!("imbed-{stage}"))
         .spawn(work)
-        .map_err(|e| imbed_core::Error::io(format!("cannot start the {stage} thread"), e))
+        .map_err(|e| Error::io(format!("cannot start the {stage} thread"), e))
 }
