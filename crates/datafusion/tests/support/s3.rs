@@ -368,7 +368,7 @@ impl State {
         let mut headers = vec![("ETag", "\"e\"".to_owned()), ("Last-Modified", (*modified).to_owned())];
         let range = request.seen.range.as_deref().filter(|_| self.ranges.load(SeqCst));
         let Some(range) = range.and_then(|range| range.strip_prefix("bytes=")) else {
-            return Response { status: "200 OK", headers, body: bytes.to_vec() };
+            return Response { status: "200 OK", headers, body: bytes.clone() };
         };
         let (first, last) = range.split_once('-').unwrap();
         let length = bytes.len();
