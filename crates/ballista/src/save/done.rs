@@ -17,8 +17,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Parts, write::Written};
 
-/// Where a part's footer says how it was made.
-const KEY: &str = "imbed.saved";
+/// Where the footer of part `number` says how it was made. A name for each part, as tables of several files merge what these say of
+/// themselves, and refuse a name that is there twice with different values.
+fn key(number: usize) -> String {
+    format!("imbed.saved.{number:05}")
+}
+
 /// Bytes at the end of a file that hold most footers.
 const TAIL: u64 = 64 << 10;
 
@@ -29,11 +33,11 @@ struct Saved {
     failed: u64,
 }
 
-/// What the footer of a part of `parts` says of it.
-pub(super) fn mark(parts: &Parts, failed: u64) -> Result<KeyValue> {
+/// What the footer of part `number` of `parts` says of it.
+pub(super) fn mark(parts: &Parts, number: usize, failed: u64) -> Result<KeyValue> {
     let saved = Saved { run: parts.run().to_owned(), failed };
     let text = serde_json::to_string(&saved).map_err(|e| DataFusionError::External(Box::new(e)))?;
-    Ok(KeyValue::new(KEY.to_owned(), text))
+    Ok(KeyValue::new(key(number), text))
 }
 
 /// What part `number` holds, if this query has written it already.
@@ -46,7 +50,8 @@ pub(super) async fn find(parts: &Parts, number: usize, runtime: &RuntimeEnv) -> 
     };
     let Some(footer) = footer(store.as_ref(), &object).await? else { return Ok(None) };
     let marks = footer.file_metadata().key_value_metadata().map_or(&[][..], Vec::as_slice);
-    let text = marks.iter().find(|pair| pair.key == KEY).and_then(|pair| pair.value.as_deref());
+    let key = key(number);
+    let text = marks.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.as_deref());
     let saved = text.and_then(|text| serde_json::from_str::<Saved>(text).ok()).filter(|saved| saved.run == parts.run());
     Ok(saved.map(|saved| Written {
         rows: u64::try_from(footer.file_metadata().num_rows()).unwrap_or(0),
@@ -70,5 +75,17 @@ async fn footer(store: &dyn ObjectStore, object: &ObjectMeta) -> Result<Option<P
             }
             Err(_) => return Ok(None),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_with_different_counts_say_nothing_that_contradicts_another() {
+        let parts = Parts::new("/tmp/out").unwrap();
+        let [one, other] = [(0, 1), (1, 2)].map(|(number, failed)| mark(&parts, number, failed).unwrap());
+        assert!(one.key != other.key && one.value != other.value, "{one:?} {other:?}");
     }
 }

@@ -60,7 +60,7 @@ pub(super) async fn write(
             open
         } else {
             let (store, folder) = parts.store(runtime).map_err(wrap)?;
-            PartFile::create(store.as_ref(), &folder.join(Parts::name(number)), &batch.schema(), parts).await?
+            PartFile::create(store.as_ref(), &folder, number, &batch.schema(), parts).await?
         };
         open.write(&batch).await?;
         file = Some(open);
@@ -80,13 +80,15 @@ struct PartFile {
     no_image: Option<usize>,
     vectors: Option<usize>,
     parts: Parts,
+    number: usize,
     written: Written,
 }
 
 impl PartFile {
     async fn create(
         store: &dyn ObjectStore,
-        path: &object_store::path::Path,
+        folder: &object_store::path::Path,
+        number: usize,
         schema: &SchemaRef,
         parts: &Parts,
     ) -> Result<Self> {
@@ -95,9 +97,9 @@ impl PartFile {
         let vectors = schema.fields().iter().position(|field| Provenance::from_metadata(field.metadata()).is_some());
         let schema = Arc::new(schema.project(&kept)?);
         let writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties(&schema)?))?;
-        let upload = store.put_multipart(path).await.map_err(unwritable)?;
+        let upload = store.put_multipart(&folder.clone().join(Parts::name(number))).await.map_err(unwritable)?;
         let (upload, parts, written) = (WriteMultipart::new(upload), parts.clone(), Written::default());
-        Ok(Self { writer, upload, kept, no_image, vectors, parts, written })
+        Ok(Self { writer, upload, kept, no_image, vectors, parts, number, written })
     }
 
     async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -129,7 +131,7 @@ impl PartFile {
     }
 
     async fn finish(mut self) -> Result<Written> {
-        self.writer.append_key_value_metadata(done::mark(&self.parts, self.written.failed)?);
+        self.writer.append_key_value_metadata(done::mark(&self.parts, self.number, self.written.failed)?);
         self.writer.finish()?;
         let bytes = std::mem::take(self.writer.inner_mut());
         self.send(bytes).await?;
