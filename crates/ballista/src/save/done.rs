@@ -63,6 +63,10 @@ pub(super) async fn find(parts: &Parts, number: usize, runtime: &RuntimeEnv) -> 
 /// The footer of `object`; `None` if it is no Parquet file.
 async fn footer(store: &dyn ObjectStore, object: &ObjectMeta) -> Result<Option<ParquetMetaData>> {
     let mut length = TAIL.min(object.size);
+    // Stores refuse to read nothing.
+    if length == 0 {
+        return Ok(None);
+    }
     loop {
         let range = object.size - length..object.size;
         let tail: Bytes =

@@ -176,7 +176,9 @@ mod tests {
         assert_eq!(saved(7, &parts).await, [5]);
         assert_eq!(saved(7, &Parts::new(name).unwrap()).await, [7]);
         // A part that was damaged is made again.
-        std::fs::write(folder.path().join(Parts::name(0)), b"PAR1").unwrap();
-        assert_eq!(saved(6, &parts).await, [6]);
+        for (rows, damaged) in [(6, &b"PAR1"[..]), (8, b"")] {
+            std::fs::write(folder.path().join(Parts::name(0)), damaged).unwrap();
+            assert_eq!(saved(rows, &parts).await, [rows as u64]);
+        }
     }
 }
