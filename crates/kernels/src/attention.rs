@@ -1,9 +1,9 @@
-//! Attention, `softmax(q · kᵀ · scale) · v`, a tile of queries and a block of keys at a time.
+//! Attention, `softmax(q · kᵀ · scale) · v`, a head of an image at a time.
 //!
-//! The largest score and the sum of a query's shares are carried from block to block, and what was summed before is scaled down
-//! when a larger score comes. So only a tile's scores of one block exist, and they stay in the first- and second-level cache. Of
-//! bf16 it is all keys at a time: see `pairs`, and on AMX `tiles`.
+//! The matrix of scores is never written: there are those of a tile of queries, which stay in the cache. Of f32 it is a block of keys at a
+//! time (`blocks`). Of bf16 it is all keys, on AMX in `tiles`, where there are dot products in `pairs`, and elsewhere as f32 (`wide`).
 
+mod blocks;
 #[cfg(target_arch = "x86_64")]
 mod halves;
 #[cfg(target_arch = "x86_64")]
@@ -21,18 +21,13 @@ use crate::simd::{run_amx, run_bf16};
 use crate::{
     Cpu, Error, Pool,
     error::{check, check_length},
-    memory::{Scratch, Shared},
+    memory::Shared,
     pool::run_once,
-    simd::{A_STRIDE, Ahead, F32Words, Simd, Work, run},
-    softmax::{exp_row, largest, scale_into, scale_row},
+    simd::{A_STRIDE, Simd, run},
 };
 
-/// Keys of a block.
-const KEYS: usize = 256;
 /// Bytes of a cache line.
 const LINE: usize = 64;
-/// Rows and columns of a tile, at most.
-const TILE: (usize, usize) = (14, 32);
 
 /// Attention of all heads.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +96,7 @@ impl Attention {
         let y = Shared::new(y);
         run_once(pool, images * self.heads, |task| {
             let (image, number) = (task / self.heads, task % self.heads);
-            run(self.cpu, Head { q, k, v, y: &y, image, number, of: *self });
+            run(self.cpu, blocks::BlockHead(Head { q, k, v, y: &y, image, number, of: *self }));
         });
         Ok(())
     }
@@ -120,17 +115,17 @@ impl Attention {
         let y = Shared::new(y);
         run_once(pool, images * self.heads, |task| {
             let (image, number) = (task / self.heads, task % self.heads);
+            let head = Head { q, k, v, y: &y, image, number, of: *self };
             #[cfg(target_arch = "x86_64")]
             {
-                let head = halves::HalfHead { q, k, v, y: &y, image, number, of: *self };
                 if run_amx(self.cpu, tiles::TileHead(head)) {
                     return;
                 }
-                if pairs::PairHead::can(&head) && run_bf16(self.cpu, pairs::PairHead(head)) {
+                if pairs::can(&head) && run_bf16(self.cpu, pairs::PairHead(head)) {
                     return;
                 }
             }
-            wide::WideHead { q, k, v, y: &y, image, number, of: *self }.run();
+            wide::run_head(&head);
         });
         Ok(())
     }
@@ -161,155 +156,37 @@ impl Attention {
     }
 }
 
-/// One head of one image.
-struct Head<'a> {
-    q: Tokens<'a>,
-    k: Tokens<'a>,
-    v: Tokens<'a>,
-    y: &'a Shared<'a>,
+/// One head of one image: what a task computes.
+#[derive(Clone, Copy)]
+struct Head<'a, T = f32> {
+    q: Tokens<'a, T>,
+    k: Tokens<'a, T>,
+    v: Tokens<'a, T>,
+    /// The whole output.
+    y: &'a Shared<'a, T>,
     image: usize,
     number: usize,
     of: Attention,
 }
 
-impl Work for Head<'_> {
-    type Output = ();
-
+impl<T> Head<'_, T> {
+    /// This head's columns.
     #[inline(always)]
-    fn with<S: Simd>(self, simd: S) {
-        let mut scratch = Scratch::take();
-        self.compute(simd, &mut scratch);
-        scratch.give_back();
-    }
-}
-
-impl Head<'_> {
-    #[inline(always)]
-    fn compute<S: Simd>(&self, simd: S, scratch: &mut Scratch) {
-        let (size, keys) = (self.of.head_size, self.k.tokens);
-        let own = self.of.columns(self.number);
-        let (next_image, next) = self.of.next(self.image, self.number);
-        let key_panels = keys.div_ceil(S::TILE_COLUMNS);
-        let value_panels = size.div_ceil(S::TILE_COLUMNS);
-        let panel_width = value_panels * S::TILE_COLUMNS;
-        let lengths = [key_panels * size * S::TILE_COLUMNS, keys * panel_width, S::TILE_ROWS * panel_width];
-        scratch.block.reserve(2 * S::TILE_ROWS * A_STRIDE);
-        scratch.words.reserve(lengths.iter().sum());
-        let (queries, scores) = scratch.block.as_mut_slice().split_at_mut(S::TILE_ROWS * A_STRIDE);
-        let (packed_keys, rest) = scratch.words.as_mut_slice().split_at_mut(lengths[0]);
-        let (packed_values, sums) = rest.split_at_mut(lengths[1]);
-        self.pack_keys(simd, packed_keys, own.clone());
-        self.pack_values::<S>(packed_values, own.clone());
-        for token in 0..keys {
-            self.k.ahead(simd, next_image, token, next.clone());
-            self.v.ahead(simd, next_image, token, next.clone());
-        }
-
-        let mut tile = [0.0; TILE.0 * TILE.1];
-        let tile = &mut tile[..S::TILE_ROWS * S::TILE_COLUMNS];
-        let mut first = 0;
-        while first < self.q.tokens {
-            let rows = S::TILE_ROWS.min(self.q.tokens - first);
-            for row in 0..rows {
-                let query = self.q.head(self.image, first + row, own.clone());
-                scale_into(simd, query, self.of.scale, &mut queries[row * A_STRIDE..][..size]);
-                self.q.ahead(simd, next_image, first + row, next.clone());
-            }
-            let mut most = [f32::NEG_INFINITY; TILE.0];
-            let mut total = [0.0; TILE.0];
-            let mut start = 0;
-            while start < keys {
-                let block = start..(start + KEYS).min(keys);
-                for panel in block.start / S::TILE_COLUMNS..block.end.div_ceil(S::TILE_COLUMNS) {
-                    let packed = &packed_keys[panel * size * S::TILE_COLUMNS..];
-                    let scores = &mut scores[panel * S::TILE_COLUMNS - block.start..];
-                    simd.tile::<F32Words>(queries, packed, size, Ahead::nothing(packed), scores, A_STRIDE);
-                }
-                for row in 0..rows {
-                    // Up to whole vectors, with scores that have no share.
-                    let whole = block.len().next_multiple_of(S::LANES);
-                    let scores = &mut scores[row * A_STRIDE..][..whole];
-                    scores[block.len()..].fill(f32::NEG_INFINITY);
-                    let now = most[row].max(largest(simd, scores));
-                    let shares = exp_row(simd, scores, now);
-                    if block.start > 0 {
-                        let factor = (most[row] - now).exp();
-                        scale_row(simd, &mut sums[row * panel_width..][..panel_width], factor);
-                        total[row] *= factor;
-                    }
-                    total[row] += shares;
-                    most[row] = now;
-                }
-                for panel in 0..value_panels {
-                    let packed = &packed_values[(panel * keys + block.start) * S::TILE_COLUMNS..];
-                    let (steps, ahead) = (block.len(), Ahead::nothing(packed));
-                    let sums = &mut sums[panel * S::TILE_COLUMNS..];
-                    if block.start == 0 {
-                        simd.tile::<F32Words>(scores, packed, steps, ahead, sums, panel_width);
-                        continue;
-                    }
-                    simd.tile::<F32Words>(scores, packed, steps, ahead, tile, S::TILE_COLUMNS);
-                    for (sums, tile) in sums.chunks_mut(panel_width).zip(tile.chunks_exact(S::TILE_COLUMNS)).take(rows)
-                    {
-                        for (sum, more) in sums.iter_mut().zip(tile) {
-                            *sum += more;
-                        }
-                    }
-                }
-                start = block.end;
-            }
-            for row in 0..rows {
-                let target = (self.image * self.q.tokens + first + row) * self.of.heads * size;
-                // SAFETY: a row's columns of one head are written by one task alone.
-                let y = unsafe { self.y.part(target + own.start..target + own.end) };
-                scale_into(simd, &sums[row * panel_width..][..size], 1.0 / total[row], y);
-            }
-            first += rows;
-        }
+    fn own(&self) -> Range<usize> {
+        self.of.columns(self.number)
     }
 
-    /// For each panel of keys, for each value of a head: that value of each key.
+    /// A hint that a token's values of the next head will be read.
     #[inline(always)]
-    fn pack_keys<S: Simd>(&self, simd: S, packed: &mut [f32], own: Range<usize>) {
-        let keys = self.k.tokens;
-        for (panel, packed) in packed.chunks_exact_mut(own.len() * S::TILE_COLUMNS).enumerate() {
-            for first in (0..S::TILE_COLUMNS).step_by(S::LANES) {
-                let key = panel * S::TILE_COLUMNS + first;
-                // Whole squares of keys and values are turned at once.
-                let turned = if key + S::LANES <= keys { own.len() / S::LANES * S::LANES } else { 0 };
-                for value in (0..turned).step_by(S::LANES) {
-                    let start = (self.image * keys + key) * self.k.width + self.k.start + own.start + value;
-                    let to = &mut packed[value * S::TILE_COLUMNS + first..];
-                    simd.transpose(&self.k.values[start..], self.k.width, to, S::TILE_COLUMNS);
-                }
-                // Columns beyond the last key keep what they have: their scores are not read, and no other depends on them.
-                for lane in 0..keys.saturating_sub(key).min(S::LANES) {
-                    let values = &self.k.head(self.image, key + lane, own.clone())[turned..];
-                    let packed = packed[turned * S::TILE_COLUMNS..].chunks_exact_mut(S::TILE_COLUMNS);
-                    for (values, packed) in values.iter().zip(packed) {
-                        packed[first + lane] = *values;
-                    }
-                }
-            }
-        }
+    fn ahead<S: Simd>(&self, simd: S, of: &Tokens<'_, T>, token: usize) {
+        let (image, columns) = self.of.next(self.image, self.number);
+        of.ahead(simd, image, token, columns);
     }
 
-    /// For each panel of a head's values, for each key: those values of it, and zeros where a panel is wider.
+    /// Where some values of a query's result stand in the output: no other head has any of them.
     #[inline(always)]
-    fn pack_values<S: Simd>(&self, packed: &mut [f32], own: Range<usize>) {
-        for (panel, packed) in packed.chunks_exact_mut(self.v.tokens * S::TILE_COLUMNS).enumerate() {
-            let from = panel * S::TILE_COLUMNS;
-            let count = S::TILE_COLUMNS.min(own.len() - from);
-            for (key, packed) in packed.chunks_exact_mut(S::TILE_COLUMNS).enumerate() {
-                let values = &self.v.head(self.image, key, own.clone())[from..from + count];
-                if count == S::TILE_COLUMNS {
-                    // A length that is known makes vectors of the copy.
-                    packed[..S::TILE_COLUMNS].copy_from_slice(&values[..S::TILE_COLUMNS]);
-                } else {
-                    packed[..count].copy_from_slice(values);
-                    packed[count..].fill(0.0);
-                }
-            }
-        }
+    fn result(&self, query: usize, values: Range<usize>) -> Range<usize> {
+        let start = ((self.image * self.q.tokens + query) * self.of.heads + self.number) * self.of.head_size;
+        start + values.start..start + values.end
     }
 }

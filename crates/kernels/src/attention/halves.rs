@@ -1,35 +1,14 @@
 //! A head of bf16, packed for products of pairs: its keys, its values and the shares of a query, all keys at a time.
 
-use std::ops::Range;
-
 use half::bf16;
 
-use super::{Attention, Tokens};
-use crate::{
-    math::exp2_coarse,
-    memory::{Shared, halves_mut},
-    simd::Simd,
-    softmax::largest,
-    value::Lanes as _,
-};
+use super::Head;
+use crate::{math::exp2_coarse, memory::halves_mut, simd::Simd, softmax::largest, value::Lanes as _};
 
 /// Columns of a panel.
 pub(super) const COLUMNS: usize = 32;
 /// Words of a vector, of those that this is compiled for.
 pub(super) const STEPS: usize = 16;
-
-/// One head of one image.
-#[derive(Clone, Copy)]
-pub(super) struct HalfHead<'a> {
-    pub(super) q: Tokens<'a, bf16>,
-    pub(super) k: Tokens<'a, bf16>,
-    pub(super) v: Tokens<'a, bf16>,
-    /// The whole output.
-    pub(super) y: &'a Shared<'a, bf16>,
-    pub(super) image: usize,
-    pub(super) number: usize,
-    pub(super) of: Attention,
-}
 
 /// Sizes in words.
 #[derive(Clone, Copy)]
@@ -51,7 +30,7 @@ impl Sizes {
     }
 }
 
-impl HalfHead<'_> {
+impl Head<'_, bf16> {
     pub(super) fn sizes(&self) -> Sizes {
         let keys = self.k.tokens.next_multiple_of(COLUMNS);
         Sizes {
@@ -60,19 +39,6 @@ impl HalfHead<'_> {
             values: self.of.head_size.next_multiple_of(COLUMNS),
             scores: ((keys / STEPS) | 1) * STEPS,
         }
-    }
-
-    /// This head's columns.
-    #[inline(always)]
-    fn own(&self) -> Range<usize> {
-        self.of.columns(self.number)
-    }
-
-    /// A hint that a token's values of the next head will be read.
-    #[inline(always)]
-    fn ahead<S: Simd>(&self, simd: S, of: &Tokens<'_, bf16>, token: usize) {
-        let (image, columns) = self.of.next(self.image, self.number);
-        of.ahead(simd, image, token, columns);
     }
 
     /// A query's values as words, and zeros.
@@ -86,18 +52,11 @@ impl HalfHead<'_> {
     #[inline(always)]
     pub(super) fn write<S: Simd>(&self, simd: S, query: usize, panel: usize, sums: &[f32], factor: f32) {
         let columns = panel * COLUMNS..((panel + 1) * COLUMNS).min(self.of.head_size);
-        let start = self.target(query);
         // SAFETY: a row's columns of one head are written by one task alone, and none is kept.
-        let y = unsafe { self.y.part(start + columns.start..start + columns.end) };
+        let y = unsafe { self.y.part(self.result(query, columns)) };
         for (y, sums) in y.chunks_mut(S::LANES).zip(sums.chunks_exact(S::LANES)) {
             bf16::store(simd, simd.mul(simd.load(sums), simd.splat(factor)), y);
         }
-    }
-
-    /// Where a query's result begins.
-    #[inline(always)]
-    fn target(&self, query: usize) -> usize {
-        ((self.image * self.q.tokens + query) * self.of.heads + self.number) * self.of.head_size
     }
 
     /// For each panel of 32 keys, for each two values of a head: those of each key.

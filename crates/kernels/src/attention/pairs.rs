@@ -1,6 +1,11 @@
 //! A head of bf16 by dot products of pairs: a tile of queries with all keys, their shares, and these with all values.
 
-use super::halves::{COLUMNS, HalfHead, Sizes};
+use half::bf16;
+
+use super::{
+    Head,
+    halves::{COLUMNS, Sizes},
+};
 use crate::{
     memory::{Scratch, halves_mut},
     simd::{A_STRIDE, Ahead, Bf16Pairs, Simd, Work},
@@ -9,14 +14,12 @@ use crate::{
 /// Rows of a tile, at most.
 const ROWS: usize = 14;
 
-/// One head of one image, which it [can](Self::can) be.
-pub(super) struct PairHead<'a>(pub(super) HalfHead<'a>);
+/// One head of one image, for which there is [room](can).
+pub(super) struct PairHead<'a>(pub(super) Head<'a, bf16>);
 
-impl PairHead<'_> {
-    /// Whether the shares of a query fit into a staged row: 2,080 keys do.
-    pub(super) fn can(head: &HalfHead<'_>) -> bool {
-        head.sizes().keys / 2 <= A_STRIDE
-    }
+/// Whether the shares of a query fit into a staged row: 2,080 keys do.
+pub(super) fn can(head: &Head<'_, bf16>) -> bool {
+    head.sizes().keys / 2 <= A_STRIDE
 }
 
 impl Work for PairHead<'_> {

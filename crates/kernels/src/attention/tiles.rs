@@ -2,7 +2,9 @@
 //!
 //! Scores of 32 queries stand in the second-level cache as f32, their shares as bf16.
 
-use super::halves::{COLUMNS, HalfHead};
+use half::bf16;
+
+use super::{Head, halves::COLUMNS};
 use crate::{
     amx::{Left, SIDE, STEPS, SUMS, Tiles},
     memory::{Scratch, halves_mut},
@@ -14,7 +16,7 @@ const SQUARE: usize = 2 * SIDE;
 const _: () = assert!(SQUARE == COLUMNS && STEPS == super::halves::STEPS);
 
 /// One head of one image.
-pub(super) struct TileHead<'a>(pub(super) HalfHead<'a>);
+pub(super) struct TileHead<'a>(pub(super) Head<'a, bf16>);
 
 impl Work for TileHead<'_> {
     type Output = ();
