@@ -8,6 +8,7 @@ mod done;
 mod node;
 mod place;
 mod plan;
+mod rows;
 mod write;
 
 pub use place::Parts;
@@ -31,11 +32,12 @@ static SUMMARY: LazyLock<SchemaRef> = LazyLock::new(|| {
         Field::new("failed", DataType::UInt64, false),
         Field::new("bytes", DataType::UInt64, false),
         Field::new("path", DataType::Utf8, false),
+        Field::new("kept", DataType::UInt64, false),
     ]))
 });
 
 /// Writes `table` as files in the folder of `parts`, and gives a row for each file: its `count` of rows, how many of them `failed`,
-/// its `bytes` and its `path`.
+/// its `bytes`, its `path`, and how many rows were `kept` from an earlier run.
 ///
 /// The session must be one of [`connect`](crate::connect).
 pub fn save_parts(table: DataFrame, parts: Parts) -> DataFrame {

@@ -5,6 +5,7 @@
 //! machines, and [`exit`] is how it ends. No provider is named here: they come from the registry.
 
 mod address;
+mod again;
 mod args;
 mod commands;
 mod download;

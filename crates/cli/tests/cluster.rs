@@ -10,7 +10,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -66,13 +66,17 @@ impl Drop for Process {
     }
 }
 
+/// What makes processes talkative.
+const TALKS: [&str; 3] = ["--verbose", "--log-level", "trace"];
+
 /// A scheduler and two executors on distinct folders.
 struct Cluster {
     folder: tempfile::TempDir,
     address: String,
     /// Where the counters of the executors are.
     metrics: Vec<String>,
-    _processes: Vec<Process>,
+    scheduler: Option<Process>,
+    _executors: Vec<Process>,
 }
 
 impl Cluster {
@@ -86,26 +90,39 @@ impl Cluster {
         // The scheduler and the executors know nothing of the client's folder.
         let elsewhere = folder.path().join("elsewhere");
         fs::create_dir(&elsewhere).unwrap();
-        let talks = ["--verbose", "--log-level", "trace"];
-        let args = ["cluster", "scheduler", "--bind", "127.0.0.1:0", "--executor-timeout", "6"];
-        let args = [&args[..], &talks].concat();
-        let (scheduler, line) = Process::start_with(&elsewhere, &args, set);
-        let address = line.strip_prefix("imbed cluster scheduler: listening on ").unwrap().to_owned();
-        let (mut processes, mut metrics) = (vec![scheduler], Vec::new());
+        let (scheduler, address) = Self::scheduler(&elsewhere, "127.0.0.1:0", set);
+        let (mut executors, mut metrics) = (Vec::new(), Vec::new());
         for name in ["one", "two"] {
             let dir = folder.path().join(name);
             let (dir, slots) = (dir.to_str().unwrap(), if name == "one" { "1" } else { "2" });
             let counters = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
             let args =
                 ["cluster", "executor", "--scheduler", &address, "--gpus", "0", "--work-dir", dir, "--task-slots"];
-            let args = [&args[..], &[slots, "--metrics-addr", &counters], &talks].concat();
+            let args = [&args[..], &[slots, "--metrics-addr", &counters], &TALKS].concat();
             let (executor, line) = Process::start_with(&elsewhere, &args, set);
             metrics.push(counters);
             assert!(line.starts_with("imbed cluster executor: ready on 127.0.0.1:"), "{line}");
-            processes.push(executor);
+            executors.push(executor);
         }
         let address = format!("df://{address}");
-        Self { folder, address, metrics, _processes: processes }
+        Self { folder, address, metrics, scheduler: Some(scheduler), _executors: executors }
+    }
+
+    /// A scheduler, and where it listens.
+    fn scheduler(folder: &Path, bind: &str, set: &[(String, String)]) -> (Process, String) {
+        let args = ["cluster", "scheduler", "--bind", bind, "--executor-timeout", "6"];
+        let (scheduler, line) = Process::start_with(folder, &[&args[..], &TALKS].concat(), set);
+        (scheduler, line.strip_prefix("imbed cluster scheduler: listening on ").unwrap().to_owned())
+    }
+
+    fn kill_scheduler(&mut self) {
+        self.scheduler = None;
+    }
+
+    /// Another scheduler in the place of one that was killed.
+    fn replace_scheduler(&mut self) {
+        let bind = self.address.trim_start_matches("df://").to_owned();
+        self.scheduler = Some(Self::scheduler(&self.path().join("elsewhere"), &bind, &[]).0);
     }
 
     /// What its processes have said on stderr.
@@ -158,9 +175,15 @@ fn read(file: &Path) -> Vec<RecordBatch> {
 }
 
 fn read_folder(folder: &Path) -> Vec<RecordBatch> {
-    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
-    files.sort();
-    files.iter().flat_map(|file| read(file)).collect()
+    parts(folder).iter().flat_map(|file| read(file)).collect()
+}
+
+/// The parts in `folder`, in order.
+fn parts(folder: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(folder).into_iter().flatten().map(|e| e.unwrap().path());
+    let mut parts: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "parquet")).collect();
+    parts.sort();
+    parts
 }
 
 #[test]
@@ -244,6 +267,17 @@ fn buckets_are_read_and_written_with_the_keys_of_each_process() {
         }
     }
     assert_eq!(server.unfinished(), 0);
+    // Nothing is left to do, which is asked of the bucket.
+    let written = server.get("out", "embeddings/part-00000.parquet");
+    let again = [&embed[..], &["--resume"]].concat();
+    let output = imbed(cluster.path(), &again).envs(variables.iter().cloned()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let again = String::from_utf8(output.stdout).unwrap();
+    assert!(again.contains(&format!("\"resumed\":{rows},\"rows\":{rows}")), "{again}");
+    assert_eq!(server.get("out", "embeddings/part-00000.parquet"), written);
+    let manifest = server.get("out", "embeddings/_imbed.json").unwrap();
+    assert!(String::from_utf8(manifest).unwrap().contains("\"complete\": true"));
     run(cluster.path(), &["embed", "images.parquet", "-o", "here.parquet", "--quiet"], 0);
     assert_eq!(vectors(&batches), vectors(&read(&cluster.path().join("here.parquet"))));
 
@@ -325,6 +359,80 @@ fn rows_that_fail_are_counted_and_mistakes_are_told() {
     ] {
         run(cluster.path(), &[args, &on[..]].concat(), 2);
     }
+}
+
+#[test]
+fn a_run_whose_scheduler_died_is_gone_on_with() {
+    let mut cluster = Cluster::start();
+    let path = cluster.path().to_owned();
+    let shots = path.join("shots");
+    fs::create_dir(&shots).unwrap();
+    let images: Vec<_> = fs::read_dir(examples()).unwrap().map(|e| e.unwrap().path()).collect();
+    for (n, image) in images.iter().cycle().take(300).enumerate() {
+        fs::copy(image, shots.join(format!("{n:03}.jpg"))).unwrap();
+    }
+    let address = cluster.address.clone();
+    let args = ["embed", "shots", "-o", "out/", "--cluster", &address, "--partitions", "30", "--json"];
+    let again = |more: &[&str], code| run(&path, &[&args[..], more].concat(), code);
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let number = |output: &Output, key: &str| {
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        let rest = told.split_once(&format!("\"{key}\":")).unwrap_or_else(|| panic!("{told}")).1;
+        rest.split([',', '}']).next().unwrap().parse::<u64>().unwrap()
+    };
+    // What the rows of `shots` have to be.
+    let expected = || {
+        run(&path, &["embed", "shots", "-o", "here.parquet", "--quiet", "--overwrite"], 0);
+        vectors(&read(&path.join("here.parquet")))
+    };
+    let found = || vectors(&read_folder(&path.join("out")));
+
+    let mut client = imbed(&path, &args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while parts(&path.join("out")).len() < 4 {
+        assert!(start.elapsed() < Duration::from_secs(60) && client.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    cluster.kill_scheduler();
+    let died = client.wait_with_output().unwrap();
+    assert_eq!(died.status.code(), Some(3), "{}", said(&died));
+    assert!(said(&died).contains(" parts are kept in ") && said(&died).contains("--resume"), "{}", said(&died));
+    let kept = parts(&path.join("out"));
+    let times: Vec<_> = kept.iter().map(|part| fs::metadata(part).unwrap().modified().unwrap()).collect();
+
+    // The executors find the new one.
+    cluster.replace_scheduler();
+    assert!(said(&again(&[], 2)).contains("parts already"));
+    let other = said(&again(&["--resume", "--normalize=false"], 2));
+    assert!(other.contains("made otherwise") && other.contains("normalize"), "{other}");
+    let done = again(&["--resume"], 0);
+    assert_eq!(number(&done, "rows"), 300);
+    assert!(number(&done, "resumed") >= 4 * 10 && number(&done, "resumed") < 300, "{done:?}");
+    for (part, time) in kept.iter().zip(times) {
+        assert_eq!(fs::metadata(part).unwrap().modified().unwrap(), time, "{} was written again", part.display());
+    }
+    assert_eq!(found(), expected());
+    let manifest = fs::read_to_string(path.join("out/_imbed.json")).unwrap();
+    assert!(manifest.contains("\"complete\": true") && manifest.contains("\"rows\": 300"), "{manifest}");
+
+    // All of it, with nothing left to do.
+    assert_eq!(number(&again(&["--resume"], 0), "resumed"), 300);
+    // An image that is written anew costs its part, and rows that are gone are gone.
+    let bytes = fs::read(shots.join("011.jpg")).unwrap();
+    fs::write(shots.join("011.jpg"), bytes).unwrap();
+    let changed = again(&["--resume"], 0);
+    assert!((270..300).contains(&number(&changed, "resumed")), "{changed:?}");
+    assert_eq!(found(), expected());
+    (20..300).for_each(|n| fs::remove_file(shots.join(format!("{n:03}.jpg"))).unwrap());
+    again(&["--resume"], 0);
+    assert_eq!(found(), expected());
+
+    // A folder that one kind of run has made is not gone on with by the other.
+    let here = run(&path, &["embed", "shots", "-o", "out/", "--resume"], 2);
+    assert!(said(&here).contains("a cluster has written this folder"), "{}", said(&here));
+    run(&path, &["embed", "shots", "-o", "here/", "--quiet"], 0);
+    let there = ["embed", "shots", "-o", "here/", "--cluster", &address, "--resume"];
+    assert!(said(&run(&path, &there, 2)).contains("made otherwise"));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! A scheduler and two executors, one of which is killed and replaced now and then.
+//! A scheduler and two executors. One of the three is killed and replaced now and then; where it was the scheduler, the run ends, and another
+//! goes on.
 
 use std::{
     fs,
@@ -47,29 +48,34 @@ impl Drop for Process {
     }
 }
 
+/// Of so many faults one kills the scheduler, and the others an executor.
+const SCHEDULER_IN: u32 = 3;
+
 pub(super) fn run(stage: &Stage) -> Result<Outcome> {
-    let (_scheduler, line) =
-        Process::start(stage, &["cluster", "scheduler", "--bind", "127.0.0.1:0", "--executor-timeout", "6"])?;
-    let scheduler = line.strip_prefix("imbed cluster scheduler: listening on ").context("no scheduler")?.to_owned();
-    let mut executors = vec![Process::executor(stage, &scheduler)?, Process::executor(stage, &scheduler)?];
-    let address = format!("df://{scheduler}");
-    let shots = stage.folder.join("shots/**");
-    let output = format!("{}/", stage.folder.join(NAME).display());
-    let args = ["embed", &shots.to_string_lossy(), "--cluster", &address, "--partitions", "64", "-o", &output];
+    let (mut scheduler, address) = start_scheduler(stage, "127.0.0.1:0")?;
+    let mut executors = vec![Process::executor(stage, &address)?, Process::executor(stage, &address)?];
     let mut course = Course::begin();
-    let mut client = stage.imbed(&args).args(["--on-error", "ignore", "--quiet"]).spawn()?;
+    let mut client = start_client(stage, &address, &[])?;
     let (mut faults, mut last) = (0, Instant::now());
     let status = loop {
         course.look(&executors.iter().map(|e| e.0.id()).collect::<Vec<_>>());
-        if let Some(status) = client.try_wait()? {
+        if let Some(status) = client.0.try_wait()? {
             break status;
         }
         // Less often than a process alone: that an executor is gone is noticed after some seconds, and what it had done since its last
         // part has to be done again by the other first.
         if last.elapsed() > stage.every * 6 {
-            drop(executors.remove(0));
-            executors.push(Process::executor(stage, &scheduler)?);
             faults += 1;
+            if faults % SCHEDULER_IN == 0 {
+                drop(scheduler);
+                let status = client.0.wait()?;
+                ensure!(status.code() == Some(3), "without a scheduler imbed embed --cluster ended with {status}");
+                (scheduler, _) = start_scheduler(stage, &address)?;
+                client = start_client(stage, &address, &["--resume"])?;
+            } else {
+                drop(executors.remove(0));
+                executors.push(Process::executor(stage, &address)?);
+            }
             last = Instant::now();
         }
         thread::sleep(LOOK);
@@ -77,6 +83,22 @@ pub(super) fn run(stage: &Stage) -> Result<Outcome> {
     ensure!(matches!(status.code(), Some(0 | 1)), "imbed embed --cluster failed ({status})");
     course.end(&stage.folder.join(NAME), |path| rows(stage, path))?;
     Ok(Outcome { name: NAME, faults, course })
+}
+
+/// A scheduler, and where it listens.
+fn start_scheduler(stage: &Stage, bind: &str) -> Result<(Process, String)> {
+    let args = ["cluster", "scheduler", "--bind", bind, "--executor-timeout", "6"];
+    let (scheduler, line) = Process::start(stage, &args)?;
+    let address = line.strip_prefix("imbed cluster scheduler: listening on ").context("no scheduler")?.to_owned();
+    Ok((scheduler, address))
+}
+
+fn start_client(stage: &Stage, scheduler: &str, more: &[&str]) -> Result<Process> {
+    let (shots, output) = (stage.folder.join("shots/**"), format!("{}/", stage.folder.join(NAME).display()));
+    let scheduler = format!("df://{scheduler}");
+    let args = ["embed", &shots.to_string_lossy(), "--cluster", &scheduler, "--partitions", "64", "-o", &output];
+    let mut command = stage.imbed(&args);
+    Ok(Process(command.args(["--on-error", "ignore", "--quiet"]).args(more).stderr(Stdio::null()).spawn()?))
 }
 
 fn rows(stage: &Stage, path: &Path) -> Result<u64> {

@@ -1,7 +1,8 @@
-//! Parts that an earlier attempt of the same query has written.
+//! Parts that an earlier attempt of the same query has written, or an earlier query of the same rows.
 //!
 //! An executor that dies takes what it told of its parts along, and not the parts. The scheduler gives its tasks to others, those that
-//! were done too, and these find here that nothing is left to do.
+//! were done too, and these find here that nothing is left to do. So do the tasks of a query that goes on with another, whose scheduler
+//! died.
 
 use bytes::Bytes;
 use datafusion::{
@@ -31,17 +32,33 @@ struct Saved {
     /// The query, as [`Parts::run`] names it.
     run: String,
     failed: u64,
+    /// What its rows come from: see [`rows`](super::rows).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rows: Option<String>,
+}
+
+/// A part that is there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Done {
+    pub(super) written: Written,
+    /// Another query has written it.
+    pub(super) earlier: bool,
 }
 
 /// What the footer of part `number` of `parts` says of it.
-pub(super) fn mark(parts: &Parts, number: usize, failed: u64) -> Result<KeyValue> {
-    let saved = Saved { run: parts.run().to_owned(), failed };
+pub(super) fn mark(parts: &Parts, number: usize, rows: Option<&str>, failed: u64) -> Result<KeyValue> {
+    let saved = Saved { run: parts.run().to_owned(), failed, rows: rows.map(str::to_owned) };
     let text = serde_json::to_string(&saved).map_err(|e| DataFusionError::External(Box::new(e)))?;
     Ok(KeyValue::new(key(number), text))
 }
 
-/// What part `number` holds, if this query has written it already.
-pub(super) async fn find(parts: &Parts, number: usize, runtime: &RuntimeEnv) -> Result<Option<Written>> {
+/// What part `number` holds, if this query has written it already, or one before it that is to be kept, of the same `rows`.
+pub(super) async fn find(
+    parts: &Parts,
+    number: usize,
+    rows: Option<&str>,
+    runtime: &RuntimeEnv,
+) -> Result<Option<Done>> {
     let (store, folder) = parts.store(runtime).map_err(|e| DataFusionError::External(Box::new(e)))?;
     let object = match store.head(&folder.join(Parts::name(number))).await {
         Ok(object) => object,
@@ -52,12 +69,20 @@ pub(super) async fn find(parts: &Parts, number: usize, runtime: &RuntimeEnv) -> 
     let marks = footer.file_metadata().key_value_metadata().map_or(&[][..], Vec::as_slice);
     let key = key(number);
     let text = marks.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.as_deref());
-    let saved = text.and_then(|text| serde_json::from_str::<Saved>(text).ok()).filter(|saved| saved.run == parts.run());
-    Ok(saved.map(|saved| Written {
-        rows: u64::try_from(footer.file_metadata().num_rows()).unwrap_or(0),
-        failed: saved.failed,
-        bytes: object.size,
-    }))
+    let Some(saved) = text.and_then(|text| serde_json::from_str::<Saved>(text).ok()) else { return Ok(None) };
+    let earlier = saved.run != parts.run();
+    if earlier && !is_kept(parts, &saved, rows) {
+        return Ok(None);
+    }
+    let rows = u64::try_from(footer.file_metadata().num_rows()).unwrap_or(0);
+    let written = Written { rows, failed: saved.failed, bytes: object.size };
+    Ok(Some(Done { written, earlier }))
+}
+
+/// Whether a part that another query has `saved` holds these `rows`, and all that is wanted of them.
+fn is_kept(parts: &Parts, saved: &Saved, rows: Option<&str>) -> bool {
+    let whole_only = parts.earlier().is_some_and(|earlier| earlier.whole_only);
+    rows.is_some() && saved.rows.as_deref() == rows && (saved.failed == 0 || !whole_only)
 }
 
 /// The footer of `object`; `None` if it is no Parquet file.
@@ -89,7 +114,7 @@ mod tests {
     #[test]
     fn parts_with_different_counts_say_nothing_that_contradicts_another() {
         let parts = Parts::new("/tmp/out").unwrap();
-        let [one, other] = [(0, 1), (1, 2)].map(|(number, failed)| mark(&parts, number, failed).unwrap());
+        let [one, other] = [(0, 1), (1, 2)].map(|(number, failed)| mark(&parts, number, None, failed).unwrap());
         assert!(one.key != other.key && one.value != other.value, "{one:?} {other:?}");
     }
 }

@@ -24,6 +24,17 @@ pub struct Parts {
     no_image: Option<String>,
     /// Tells the parts of this query from those of any other.
     run: String,
+    /// Which parts of other queries are as good.
+    earlier: Option<Earlier>,
+}
+
+/// Parts of earlier queries that are left as they are, where they hold the rows that would be written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
+pub(super) struct Earlier {
+    /// All that decides the rows of a part beside the files that they come from.
+    pub(super) made: String,
+    /// Not those in which rows have failed.
+    pub(super) whole_only: bool,
 }
 
 impl Parts {
@@ -39,7 +50,7 @@ impl Parts {
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
-        Ok(Self { folder: url.into(), no_image: None, run: new_run() })
+        Ok(Self { folder: url.into(), no_image: None, run: new_run(), earlier: None })
     }
 
     /// Leaves the column `name` of truth values out of the files, and counts no row as failed in which it is true.
@@ -51,6 +62,19 @@ impl Parts {
 
     pub(super) fn no_image(&self) -> Option<&str> {
         self.no_image.as_deref()
+    }
+
+    /// Leaves parts as they are that an earlier query has written with the same `made`, of files that have not changed. `made` names all
+    /// that decides the rows of a part beside those files: the model, its options, the columns. If `whole_only`, parts in which rows
+    /// have failed are written again.
+    #[must_use]
+    pub fn with_earlier(mut self, made: &str, whole_only: bool) -> Self {
+        self.earlier = Some(Earlier { made: made.to_owned(), whole_only });
+        self
+    }
+
+    pub(super) fn earlier(&self) -> Option<&Earlier> {
+        self.earlier.as_ref()
     }
 
     /// The query that writes them: part of the footer of each.

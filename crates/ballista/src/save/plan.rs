@@ -17,7 +17,12 @@ use datafusion::{
 };
 use futures::{StreamExt, stream};
 
-use super::{Parts, SUMMARY, done, write::write};
+use super::{
+    Parts, SUMMARY,
+    done::{self, Done},
+    rows,
+    write::write,
+};
 
 /// Which parts of the whole the partitions of the input are.
 #[derive(Debug, Clone)]
@@ -120,23 +125,31 @@ impl ExecutionPlan for SavePartsExec {
         let input = Arc::clone(&self.input);
         let written = async move {
             let runtime = context.runtime_env();
-            let written = match done::find(&parts, number, &runtime).await? {
-                Some(written) => Some(written),
-                None => write(&parts, number, input.execute(partition, context)?, &runtime).await?,
+            let rows = match parts.earlier() {
+                Some(earlier) => rows::hash(&earlier.made, input.as_ref(), partition)?,
+                None => None,
+            };
+            let done = match done::find(&parts, number, rows.as_deref(), &runtime).await? {
+                Some(done) => Some(done),
+                None => {
+                    let written = write(&parts, number, rows, input.execute(partition, context)?, &runtime).await?;
+                    written.map(|written| Done { written, earlier: false })
+                }
             };
             // A part without rows has no file.
-            Ok(written.map(|written| (written, parts.shown_part(number))))
+            Ok(done.map(|done| (done, parts.shown_part(number))))
         };
         let rows = stream::once(written).filter_map(|written: Result<_>| async move {
             match written {
                 Ok(None) => None,
-                Ok(Some((written, path))) => {
+                Ok(Some((Done { written, earlier }, path))) => {
                     let number = |n: u64| Arc::new(UInt64Array::from(vec![n])) as ArrayRef;
                     let columns = vec![
                         number(written.rows),
                         number(written.failed),
                         number(written.bytes),
                         Arc::new(StringArray::from(vec![path])) as ArrayRef,
+                        number(if earlier { written.rows } else { 0 }),
                     ];
                     Some(RecordBatch::try_new(Arc::clone(&SUMMARY), columns).map_err(DataFusionError::from))
                 }
@@ -155,15 +168,35 @@ mod tests {
 
     use super::*;
 
-    /// Rows that the one part of so many rows is said to have.
-    async fn saved(rows: usize, parts: &Parts) -> Vec<u64> {
+    /// Rows that the one part of so many rows is said to have, and how many of them were kept.
+    async fn told(rows: usize, parts: &Parts) -> [Vec<u64>; 2] {
         let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false)]));
         let ids = Arc::new(Int64Array::from_iter_values(0..rows as i64));
         let batch = RecordBatch::try_new(Arc::clone(&schema), vec![ids]).unwrap();
         let table = MemorySourceConfig::try_new_exec(&[vec![batch]], schema, None).unwrap();
         let plan = Arc::new(SavePartsExec::new(table, parts.clone()));
         let told = collect(plan, SessionContext::new().task_ctx()).await.unwrap();
-        told.iter().flat_map(|batch| batch.column(0).as_primitive::<UInt64Type>().values().to_vec()).collect()
+        ["count", "kept"].map(|name| {
+            let column = |batch: &RecordBatch| batch.column_by_name(name).unwrap().as_primitive::<UInt64Type>().clone();
+            told.iter().flat_map(|batch| column(batch).values().to_vec()).collect()
+        })
+    }
+
+    async fn saved(rows: usize, parts: &Parts) -> Vec<u64> {
+        told(rows, parts).await[0].clone()
+    }
+
+    #[tokio::test]
+    async fn a_query_keeps_what_an_earlier_one_has_written_of_the_same_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let again = |made: &str| Parts::new(folder.path().to_str().unwrap()).unwrap().with_earlier(made, false);
+        assert_eq!(told(5, &again("so")).await, [[5], [0]]);
+        assert_eq!(told(5, &again("so")).await, [[5], [5]]);
+        assert_eq!(told(6, &again("so")).await, [[6], [0]]);
+        assert_eq!(told(6, &again("otherwise")).await, [[6], [0]]);
+        // A query that says nothing of its own making keeps nothing.
+        assert_eq!(told(6, &Parts::new(folder.path().to_str().unwrap()).unwrap()).await, [[6], [0]]);
+        assert_eq!(told(6, &again("otherwise")).await, [[6], [0]]);
     }
 
     #[tokio::test]

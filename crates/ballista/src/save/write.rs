@@ -36,16 +36,18 @@ pub(super) struct Written {
     pub(super) bytes: u64,
 }
 
-/// Writes `rows` as part `number`; `None` if there are none, and then there is no file.
+/// Writes `batches` as part `number`; `None` if they have no rows, and then there is no file. `rows` is what they come from, where that is
+/// known.
 pub(super) async fn write(
     parts: &Parts,
     number: usize,
-    mut rows: SendableRecordBatchStream,
+    rows: Option<String>,
+    mut batches: SendableRecordBatchStream,
     runtime: &RuntimeEnv,
 ) -> Result<Option<Written>> {
     let wrap = |e| DataFusionError::External(Box::new(e));
     let mut file: Option<PartFile> = None;
-    while let Some(batch) = rows.next().await {
+    while let Some(batch) = batches.next().await {
         let batch = match batch {
             Ok(batch) if batch.num_rows() == 0 => continue,
             Ok(batch) => batch,
@@ -60,7 +62,7 @@ pub(super) async fn write(
             open
         } else {
             let (store, folder) = parts.store(runtime).map_err(wrap)?;
-            PartFile::create(store.as_ref(), &folder, number, &batch.schema(), parts).await?
+            PartFile::create(store.as_ref(), &folder, (number, rows.clone()), &batch.schema(), parts).await?
         };
         open.write(&batch).await?;
         file = Some(open);
@@ -81,6 +83,7 @@ struct PartFile {
     vectors: Option<usize>,
     parts: Parts,
     number: usize,
+    rows: Option<String>,
     written: Written,
 }
 
@@ -88,7 +91,7 @@ impl PartFile {
     async fn create(
         store: &dyn ObjectStore,
         folder: &object_store::path::Path,
-        number: usize,
+        (number, rows): (usize, Option<String>),
         schema: &SchemaRef,
         parts: &Parts,
     ) -> Result<Self> {
@@ -99,7 +102,7 @@ impl PartFile {
         let writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties(&schema)?))?;
         let upload = store.put_multipart(&folder.clone().join(Parts::name(number))).await.map_err(unwritable)?;
         let (upload, parts, written) = (WriteMultipart::new(upload), parts.clone(), Written::default());
-        Ok(Self { writer, upload, kept, no_image, vectors, parts, number, written })
+        Ok(Self { writer, upload, kept, no_image, vectors, parts, number, rows, written })
     }
 
     async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -131,7 +134,8 @@ impl PartFile {
     }
 
     async fn finish(mut self) -> Result<Written> {
-        self.writer.append_key_value_metadata(done::mark(&self.parts, self.number, self.written.failed)?);
+        let mark = done::mark(&self.parts, self.number, self.rows.as_deref(), self.written.failed)?;
+        self.writer.append_key_value_metadata(mark);
         self.writer.finish()?;
         let bytes = std::mem::take(self.writer.inner_mut());
         self.send(bytes).await?;

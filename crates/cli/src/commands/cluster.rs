@@ -2,6 +2,7 @@
 
 mod embed;
 mod log;
+mod output;
 
 use std::{future::Future, sync::Arc, time::Duration};
 

@@ -1,6 +1,5 @@
 //! `imbed embed`: images become a column of vectors.
 
-mod again;
 mod explain;
 mod output;
 mod run;

@@ -92,7 +92,7 @@ fn query(query: &str) -> Result<String> {
 }
 
 /// What `work` gives, unless the user stops it first.
-pub(super) async fn until_interrupted(work: impl Future<Output = Outcome>) -> Outcome {
+pub(super) async fn until_interrupted<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let stopped = Arc::new(Notify::new());
     let notify = Arc::clone(&stopped);
     interrupt::stops(move || notify.notify_one());

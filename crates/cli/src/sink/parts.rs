@@ -15,6 +15,8 @@
 //! A folder keeps its parts. One file is made of them at the end, without encoding anything again, and says in its footer what parts it
 //! was made of; so one can go on from that, too.
 
+#[cfg(feature = "cluster")]
+mod dealt;
 mod identity;
 mod join;
 mod manifest;
@@ -37,6 +39,8 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use imbed::core::{Error, ErrorKind, Result};
 
+#[cfg(feature = "cluster")]
+pub(crate) use self::dealt::{DealtPart, DealtParts};
 pub(crate) use self::{
     identity::RunIdentity,
     open::Tally,

@@ -1,8 +1,8 @@
 //! `imbed embed --cluster`: a plan on the cluster, from tables or images to a folder of Parquet files.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use arrow_array::{RecordBatch, cast::AsArray, types::UInt64Type};
+use arrow_array::cast::AsArray;
 use arrow_schema::{DataType, Schema};
 use datafusion::{
     logical_expr::{Expr, ident, lit},
@@ -10,25 +10,26 @@ use datafusion::{
 };
 use futures::StreamExt;
 use imbed::core::{
-    Error, ErrorKind, FetchScope, ImageEmbedderDescriptor, Result, Session,
+    Error, ErrorKind, FetchScope, ImageEmbedderDescriptor, Result,
     arrow::{BytesColumn, ImageColumn},
     session::Request,
 };
 use imbed_ballista::{Parts, save_parts};
 use imbed_datafusion::{ImageContext, Imbed, cause, is_url, store_table};
-use serde_json::json;
+use tokio::runtime::Runtime;
 
-use super::{connect, runtime};
+use super::{
+    connect,
+    output::{NO_IMAGE, Output, Written, report},
+    runtime,
+};
 use crate::{
     args::EmbedArgs,
-    commands::{embed, print, print_json, sql},
+    commands::{embed, print, sql},
     download::Downloads,
     exit::{Blame, Failure, Outcome, Success},
-    interrupt, show,
+    interrupt,
 };
-
-/// The column that says which rows came without an image; it is counted and not written.
-const NO_IMAGE: &str = "imbed: no image";
 
 pub(in crate::commands) fn run(args: &EmbedArgs) -> Outcome {
     check_flags(args).usage()?;
@@ -40,41 +41,54 @@ pub(in crate::commands) fn run(args: &EmbedArgs) -> Outcome {
     let descriptor = session.resolve(&request).usage()?.descriptor;
     interrupt::listen().fatal()?;
     let runtime = runtime().fatal()?;
-    let work = work(args, session, &request, parts, descriptor.as_ref());
-    let outcome = runtime.block_on(sql::until_interrupted(work));
+    let imbed = Imbed::new(session).with_weights_hashed(true);
+    let outcome = work(&runtime, args, &imbed, &request, parts, descriptor.as_ref());
     sql::stop(runtime);
     outcome
 }
 
-async fn work(
+fn work(
+    runtime: &Runtime,
     args: &EmbedArgs,
-    session: Session,
+    imbed: &Imbed,
     request: &Request,
     parts: Option<Parts>,
     descriptor: &dyn ImageEmbedderDescriptor,
 ) -> Outcome {
     let start = Instant::now();
-    let imbed = Imbed::new(session).with_weights_hashed(true);
-    let scheduler = args.on.cluster.as_deref().unwrap_or_default();
-    let context = connect(&imbed, scheduler, &args.on).await?;
-    let source = source(&context, &args.inputs).await.opened()?;
-    let table = embedded(args, source, |image| imbed.embed(image, request)).usage()?;
-    let Some(parts) = parts else {
-        return explain(table).await;
+    let table = runtime.block_on(sql::until_interrupted(table(args, imbed, request)))?;
+    let Some(parts) = parts.map(|parts| parts.with_no_image(NO_IMAGE)) else {
+        return runtime.block_on(explain(table));
     };
-    let parts = parts.with_no_image(NO_IMAGE);
     if args.messages.explain {
-        return explain(save_parts(table, parts)).await;
+        return runtime.block_on(explain(save_parts(table, parts)));
     }
-    parts.make_room(&context.runtime_env(), args.output.overwrite).await.opened()?;
+    let (output, parts) = Output::begin(args, parts, table.schema().as_arrow(), descriptor.options().on_error)?;
+    let saved = runtime.block_on(sql::until_interrupted(save(table, parts.clone())));
+    let written = match saved.and_then(|written| parts.tidy().fatal().map(|()| written)) {
+        Ok(written) => written,
+        Err(failure) => return Err(output.give_up(failure)),
+    };
+    output.finish(&written)?;
+    report(args, &parts, &written, descriptor, start.elapsed())
+}
+
+/// The rows that are written, on the cluster.
+async fn table(args: &EmbedArgs, imbed: &Imbed, request: &Request) -> Result<DataFrame, Failure> {
+    let scheduler = args.on.cluster.as_deref().unwrap_or_default();
+    let context = connect(imbed, scheduler, &args.on).await?;
+    let source = source(&context, &args.inputs).await.opened()?;
+    embedded(args, source, |image| imbed.embed(image, request)).usage()
+}
+
+async fn save(table: DataFrame, parts: Parts) -> Result<Written, Failure> {
     let mut written = Written::default();
-    let mut batches = save_parts(table, parts.clone()).execute_stream().await.map_err(|e| cause(&e)).opened()?;
+    let mut batches = save_parts(table, parts).execute_stream().await.map_err(|e| cause(&e)).opened()?;
     while let Some(batch) = batches.next().await {
         written.take(&batch.map_err(|e| cause(&e)).fatal()?);
     }
-    parts.tidy().fatal()?;
-    written.files.sort();
-    report(args, &parts, &written, descriptor, start.elapsed())
+    written.parts.sort();
+    Ok(written)
 }
 
 /// Refuses what a cluster does not do.
@@ -82,7 +96,6 @@ fn check_flags(args: &EmbedArgs) -> Result<()> {
     let image = &args.image;
     let refused = [
         ("--errors-column", args.failures.errors_column.is_some(), "executors print the reasons with --on-error log"),
-        ("--resume", args.output.resume, "a cluster repeats the tasks that fail, and begins anew with --overwrite"),
         ("--part-rows", args.output.part_rows.is_some(), "each task writes one part"),
         ("--format", args.output.format.is_some(), "the parts are Parquet files"),
         ("--threads", args.resources.threads.is_some(), "each executor uses the cores that it has"),
@@ -244,65 +257,4 @@ async fn explain(table: DataFrame) -> Outcome {
         }
     }
     Ok(Success::Whole)
-}
-
-/// What the executors say that they wrote.
-#[derive(Debug, Default)]
-struct Written {
-    rows: u64,
-    failed: u64,
-    /// Path and bytes of each part.
-    files: Vec<(String, u64)>,
-}
-
-impl Written {
-    fn take(&mut self, batch: &RecordBatch) {
-        let number = |name: &str| batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<UInt64Type>());
-        let paths = batch.column_by_name("path").and_then(|c| c.as_string_opt::<i32>());
-        let (Some(rows), Some(failed), Some(bytes), Some(paths)) =
-            (number("count"), number("failed"), number("bytes"), paths)
-        else {
-            return;
-        };
-        for row in 0..batch.num_rows() {
-            self.rows += rows.value(row);
-            self.failed += failed.value(row);
-            self.files.push((paths.value(row).to_owned(), bytes.value(row)));
-        }
-    }
-}
-
-fn report(
-    args: &EmbedArgs,
-    parts: &Parts,
-    written: &Written,
-    descriptor: &dyn ImageEmbedderDescriptor,
-    elapsed: Duration,
-) -> Result<Success, Failure> {
-    if args.messages.json {
-        let outputs: Vec<_> = written.files.iter().map(|(path, n)| json!({ "path": path, "bytes": n })).collect();
-        print_json(&json!({
-            "rows": written.rows,
-            "failed": written.failed,
-            "seconds": elapsed.as_secs_f64(),
-            "provider": descriptor.provider(),
-            "model": descriptor.model(),
-            "dimensions": descriptor.dimensions().size,
-            "outputs": outputs,
-        }))
-        .fatal()?;
-    } else if !args.messages.quiet {
-        let bytes = written.files.iter().map(|(_, bytes)| bytes).sum();
-        let failed =
-            if written.failed > 0 { format!(", {} failed", show::thousands(written.failed)) } else { String::new() };
-        eprintln!(
-            "{}{failed}: {}, {} in {} of {}",
-            show::count(written.rows, "row"),
-            show::time(elapsed),
-            show::bytes(bytes),
-            show::count(written.files.len() as u64, "part"),
-            parts.shown(),
-        );
-    }
-    Ok(if written.failed > 0 { Success::WithFailedRows } else { Success::Whole })
 }

@@ -11,8 +11,8 @@ use imbed::{
 };
 use serde_json::json;
 
-use super::again;
 use crate::{
+    again,
     args::EmbedArgs,
     exit::{Blame, Failure},
     interrupt, show,
@@ -178,23 +178,17 @@ pub(super) fn unopened(error: Error) -> Error {
     if !error.is_temporary() {
         return error;
     }
-    with_hint(error, &format!("nothing was changed; to try again:\n{}", again::same()))
+    again::with_hint(error, &format!("nothing was changed; to try again:\n{}", again::same()))
 }
 
 fn with_next_step(error: Error, safe: Option<(u64, String)>) -> Error {
     match safe {
-        Some(safe) => with_hint(error, &next_step(&safe)),
+        Some(safe) => again::with_hint(error, &next_step(&safe)),
         None if error.is_temporary() => {
-            with_hint(error, &format!("no row is kept so far; to try again:\n{}", again::same()))
+            again::with_hint(error, &format!("no row is kept so far; to try again:\n{}", again::same()))
         }
         None => error,
     }
-}
-
-/// `error` with one more hint behind its own.
-fn with_hint(error: Error, more: &str) -> Error {
-    let hint = error.hint_text().map_or_else(|| more.to_owned(), |hint| format!("{hint}\n{more}"));
-    error.hint(hint)
 }
 
 fn next_step((rows, place): &(u64, String)) -> String {

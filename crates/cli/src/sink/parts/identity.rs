@@ -22,7 +22,7 @@ impl RunIdentity {
         Self { value, hash: blake3::hash(text.as_bytes()).to_hex().to_string() }
     }
 
-    pub(super) fn hash(&self) -> &str {
+    pub(crate) fn hash(&self) -> &str {
         &self.hash
     }
 

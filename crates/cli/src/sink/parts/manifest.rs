@@ -38,7 +38,8 @@ pub(super) struct Listed {
     pub(super) name: String,
     pub(super) rows: u64,
     pub(super) bytes: u64,
-    /// BLAKE3 over the identities of its rows.
+    /// BLAKE3 over the identities of its rows; left out of a part that a cluster has written, whose footer knows.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) hash: String,
 }
 
@@ -61,6 +62,11 @@ impl Manifest {
             .hint("go on with that version, name another output, or remove it"));
         }
         Ok(serde_json::from_value(value).ok())
+    }
+
+    /// Whether others have written the parts, one for each of their tasks.
+    pub(super) fn is_of_a_cluster(&self) -> bool {
+        self.identity.get("partitions").is_some()
     }
 
     pub(super) fn write(&self, place: &dyn Place) -> Result<()> {

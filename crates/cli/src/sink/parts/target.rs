@@ -105,7 +105,10 @@ impl PartsTarget {
                 atomic::check(path, self.mode != Mode::New)?;
                 self.check_parts_of(path)
             }
-            Form::Folder(path) => self.check_folder(path),
+            Form::Folder(path) => {
+                check_folder(path)?;
+                self.check_place(&Local::new(path.clone()))
+            }
             #[cfg(feature = "sql")]
             Form::Bucket(address) => self.check_place(&Bucket::new(address)?),
         }
@@ -126,23 +129,16 @@ impl PartsTarget {
         Ok(())
     }
 
-    fn check_folder(&self, path: &Path) -> Result<()> {
-        let refuse = |what: &str| Error::new(ErrorKind::BadInput, format!("{}: {what}", path.display()));
-        if path.symlink_metadata().is_ok() && !path.is_dir() {
-            return Err(refuse("this is a file, and -o names a folder").hint("leave the / out, or name another folder"));
-        }
-        let parent = atomic::folder_of(path);
-        if !parent.is_dir() {
-            return Err(refuse("the output's folder does not exist")
-                .hint(format!("make it first: mkdir -p {}", parent.display())));
-        }
-        self.check_place(&Local::new(path.to_owned()))
-    }
-
     /// Refuses a folder that is not empty where that was not said.
     fn check_place(&self, place: &dyn Place) -> Result<()> {
         let (there, shown) = (There::look(place)?, place.shown());
         there.check_strangers(&shown)?;
+        if there.manifest.as_ref().is_some_and(Manifest::is_of_a_cluster) {
+            let what = format!("{shown}: a cluster has written this folder");
+            return Err(
+                Error::new(ErrorKind::BadInput, what).hint("go on with it by --cluster, or name another folder")
+            );
+        }
         match (self.mode, &there.manifest) {
             (Mode::New, Some(manifest)) if manifest.complete => {
                 let what = format!("{shown}: the output exists");
@@ -247,6 +243,21 @@ impl fmt::Display for PartsTarget {
             Form::File(path) => write!(f, "{} (Parquet, zstd{how})", path.display()),
         }
     }
+}
+
+/// Refuses a folder that could not be made, or a file in its place.
+pub(super) fn check_folder(path: &Path) -> Result<()> {
+    let refuse = |what: &str| Error::new(ErrorKind::BadInput, format!("{}: {what}", path.display()));
+    if path.symlink_metadata().is_ok() && !path.is_dir() {
+        return Err(refuse("this is a file, and -o names a folder").hint("leave the / out, or name another folder"));
+    }
+    let parent = atomic::folder_of(path);
+    if !parent.is_dir() {
+        return Err(
+            refuse("the output's folder does not exist").hint(format!("make it first: mkdir -p {}", parent.display()))
+        );
+    }
+    Ok(())
 }
 
 /// Where the parts of a single file lie until it is whole.

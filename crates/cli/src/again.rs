@@ -2,14 +2,22 @@
 
 use std::{ffi::OsString, path::Path};
 
+use imbed::core::Error;
+
 /// The command that this process was started with, made to go on with what is there.
-pub(super) fn command() -> String {
+pub(crate) fn command() -> String {
     resuming(std::env::args_os())
 }
 
 /// The command that this process was started with.
-pub(super) fn same() -> String {
+pub(crate) fn same() -> String {
     shown(std::env::args_os()).join(" ")
+}
+
+/// `error` with one more hint behind its own.
+pub(crate) fn with_hint(error: Error, more: &str) -> Error {
+    let hint = error.hint_text().map_or_else(|| more.to_owned(), |hint| format!("{hint}\n{more}"));
+    error.hint(hint)
 }
 
 /// The program's name and its arguments, as they are typed.
