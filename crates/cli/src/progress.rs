@@ -10,6 +10,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 const WITH_TOTAL: &str = "{bar:30.green/dim} {human_pos}/{human_len} images  {speed}  {eta} left{msg}";
 const WITHOUT_TOTAL: &str = "{spinner} {human_pos} images  {speed}  {elapsed}{msg}";
+#[cfg(feature = "cluster")]
+const PARTS: &str = "{spinner} {human_pos} of at most {human_len} parts  {elapsed}";
 
 /// The bar that is drawn now, for whoever writes to stderr beside it.
 static DRAWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
@@ -39,11 +41,27 @@ impl Progress {
 
     /// One that is drawn when it is [set](Self::set), and at no other time.
     fn still(total: Option<u64>, wanted: bool) -> Self {
-        if !wanted || crate::logs::is_json() || !Term::stderr().is_term() {
+        if !is_drawn(wanted) {
             return Self { bar: ProgressBar::hidden() };
         }
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(5));
         let template = if total.is_some() { WITH_TOTAL } else { WITHOUT_TOTAL };
+        Self::drawn(bar, template)
+    }
+
+    /// A spinner of the parts of an output that others write, at most `total`.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn of_parts(total: u64, wanted: bool) -> Self {
+        if !is_drawn(wanted) {
+            return Self { bar: ProgressBar::hidden() };
+        }
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(5));
+        let progress = Self::drawn(bar, PARTS);
+        progress.bar.enable_steady_tick(Duration::from_millis(200));
+        progress
+    }
+
+    fn drawn(bar: ProgressBar, template: &str) -> Self {
         let speed = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
             // Where this cannot be written there is nothing to see anyway.
             let _ = write!(out, "{:.1} images/s", state.per_sec());
@@ -75,6 +93,12 @@ impl Progress {
         }
     }
 
+    /// Whether anybody sees it.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn is_seen(&self) -> bool {
+        !self.bar.is_hidden()
+    }
+
     /// Prints a line on stderr, above the bar.
     pub(crate) fn line(&self, text: &str) {
         self.bar.suspend(|| eprintln!("{text}"));
@@ -84,6 +108,10 @@ impl Progress {
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+fn is_drawn(wanted: bool) -> bool {
+    wanted && !crate::logs::is_json() && Term::stderr().is_term()
 }
 
 impl Drop for Progress {
@@ -101,5 +129,7 @@ mod tests {
     fn the_templates_can_be_read() {
         assert!(ProgressStyle::with_template(WITH_TOTAL).is_ok());
         assert!(ProgressStyle::with_template(WITHOUT_TOTAL).is_ok());
+        #[cfg(feature = "cluster")]
+        assert!(ProgressStyle::with_template(PARTS).is_ok());
     }
 }

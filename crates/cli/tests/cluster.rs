@@ -349,7 +349,7 @@ fn rows_that_fail_are_counted_and_mistakes_are_told() {
 
     let raised = run(cluster.path(), &[&["embed", "shots", "-o", "raised/"], &on[..]].concat(), 3);
     let raised = String::from_utf8_lossy(&raised.stderr).into_owned();
-    assert!(raised.contains("shots/broken.png"), "{raised}");
+    assert!(raised.contains("shots/broken.png") && raised.contains("--on-error ignore"), "{raised}");
     for args in [
         &["embed", "shots", "-o", "one.parquet"][..],
         &["embed", "shots", "-o", "x/", "--errors-column"],

@@ -128,14 +128,16 @@ impl Running<'_> {
     }
 }
 
+/// What a query can do about rows that fail.
+pub const ON_ERROR_HINT: &str = "on_error => 'ignore' (or 'log') makes such rows null and goes on";
+
 /// `error` of a row that stops a query, with what the query can do about it: it has no flag that raises a limit.
 pub(crate) fn in_a_query(error: Error) -> Error {
-    const NULL: &str = "on_error => 'ignore' (or 'log') makes such rows null and goes on";
     match error.kind() {
         ErrorKind::Limit => {
-            error.hint(format!("{NULL}; `imbed embed` can raise its limits for images that are to be trusted"))
+            error.hint(format!("{ON_ERROR_HINT}; `imbed embed` can raise its limits for images that are to be trusted"))
         }
-        _ if error.hint_text().is_none() => error.hint(NULL),
+        _ if error.hint_text().is_none() => error.hint(ON_ERROR_HINT),
         _ => error,
     }
 }

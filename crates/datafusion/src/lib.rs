@@ -42,6 +42,7 @@ pub use context::{ImageContext, Imbed, config};
 pub use counts::ModelCounts;
 pub use embed::{embedded_rows, failed_rows};
 pub use error::cause;
+pub use function::ON_ERROR_HINT;
 pub use pipeline::{model_counts, unload_idle_models, use_gpus};
 pub use reference::reference_page;
 pub use stores::{HeldCopy, Stores, from_store as store_error, hold_copy, is_url, store_table, with_file_tables};

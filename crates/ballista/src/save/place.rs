@@ -132,6 +132,11 @@ impl Parts {
         Ok((store, parts))
     }
 
+    /// How many parts are there.
+    pub async fn count(&self, runtime: &RuntimeEnv) -> Result<usize> {
+        self.existing(runtime).await.map(|(_, parts)| parts.len())
+    }
+
     /// Sees to it that no parts are there: an error if there are some, unless they may be removed.
     pub async fn make_room(&self, runtime: &RuntimeEnv, overwrite: bool) -> Result<()> {
         let (store, parts) = self.existing(runtime).await?;

@@ -1,22 +1,31 @@
 //! `imbed embed --cluster`: a plan on the cluster, from tables or images to a folder of Parquet files.
 
-use std::time::Instant;
+use std::{
+    convert::Infallible,
+    future::pending,
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use arrow_array::cast::AsArray;
 use arrow_schema::{DataType, Schema};
 use datafusion::{
+    execution::runtime_env::RuntimeEnv,
     logical_expr::{Expr, ident, lit},
     prelude::{DataFrame, ParquetReadOptions, SessionContext},
 };
-use futures::StreamExt;
+use futures::{
+    StreamExt,
+    future::{Either, select},
+};
 use imbed::core::{
     Error, ErrorKind, FetchScope, ImageEmbedderDescriptor, Result,
     arrow::{BytesColumn, ImageColumn},
     session::Request,
 };
-use imbed_ballista::{Parts, save_parts};
+use imbed_ballista::{Cluster, Parts, save_parts};
 use imbed_datafusion::{ImageContext, Imbed, cause, is_url, store_table};
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, time::sleep};
 
 use super::{
     connect,
@@ -29,7 +38,11 @@ use crate::{
     download::Downloads,
     exit::{Blame, Failure, Outcome, Success},
     interrupt,
+    progress::Progress,
 };
+
+/// How often the parts of a run are counted.
+const LOOK: Duration = Duration::from_secs(2);
 
 pub(in crate::commands) fn run(args: &EmbedArgs) -> Outcome {
     check_flags(args).usage()?;
@@ -64,7 +77,10 @@ fn work(
         return runtime.block_on(explain(save_parts(table, parts)));
     }
     let (output, parts) = Output::begin(args, parts, table.schema().as_arrow(), descriptor.options().on_error)?;
-    let saved = runtime.block_on(sql::until_interrupted(save(table, parts.clone())));
+    let most = args.on.partitions.unwrap_or(Cluster::PARTITIONS).get() as u64;
+    let progress = Progress::of_parts(most, !args.messages.quiet && !args.messages.json);
+    let saved = runtime.block_on(sql::until_interrupted(save(table, parts.clone(), &progress)));
+    drop(progress);
     let written = match saved.and_then(|written| parts.tidy().fatal().map(|()| written)) {
         Ok(written) => written,
         Err(failure) => return Err(output.give_up(failure)),
@@ -81,14 +97,36 @@ async fn table(args: &EmbedArgs, imbed: &Imbed, request: &Request) -> Result<Dat
     embedded(args, source, |image| imbed.embed(image, request)).usage()
 }
 
-async fn save(table: DataFrame, parts: Parts) -> Result<Written, Failure> {
-    let mut written = Written::default();
-    let mut batches = save_parts(table, parts).execute_stream().await.map_err(|e| cause(&e)).opened()?;
-    while let Some(batch) = batches.next().await {
-        written.take(&batch.map_err(|e| cause(&e)).fatal()?);
+async fn save(table: DataFrame, parts: Parts, progress: &Progress) -> Result<Written, Failure> {
+    let runtime = table.task_ctx().runtime_env();
+    let watching = pin!(watch(parts.clone(), &runtime, progress));
+    let work = pin!(async {
+        let mut written = Written::default();
+        let mut batches = save_parts(table, parts).execute_stream().await.map_err(|e| cause(&e)).opened()?;
+        while let Some(batch) = batches.next().await {
+            written.take(&batch.map_err(|e| cause(&e)).fatal()?);
+        }
+        written.parts.sort();
+        Ok(written)
+    });
+    match select(work, watching).await {
+        Either::Left((written, _)) => written,
+        Either::Right((never, _)) => match never {},
     }
-    written.parts.sort();
-    Ok(written)
+}
+
+/// Shows how many parts there are, as long as it is asked to. Results come at the end, so they tell nothing.
+async fn watch(parts: Parts, runtime: &RuntimeEnv, progress: &Progress) -> Infallible {
+    if !progress.is_seen() {
+        return pending().await;
+    }
+    loop {
+        // A place that does not answer is the run's to tell of.
+        if let Ok(count) = parts.count(runtime).await {
+            progress.set(count as u64, 0);
+        }
+        sleep(LOOK).await;
+    }
 }
 
 /// Refuses what a cluster does not do.

@@ -6,6 +6,7 @@ use arrow_array::{RecordBatch, cast::AsArray, types::UInt64Type};
 use arrow_schema::Schema;
 use imbed::core::{ImageEmbedderDescriptor, Result, arrow::Provenance, options::OnError};
 use imbed_ballista::{Cluster, Parts};
+use imbed_datafusion::ON_ERROR_HINT;
 use serde_json::{Value, json};
 
 use crate::{
@@ -59,12 +60,27 @@ impl Output {
                 again::command()
             )
         });
-        match (failure, kept) {
+        match (by_flags(failure), kept) {
             (Failure::Interrupted, Some(kept)) => Failure::Stopped(kept),
             (_, Some(kept)) if interrupt::asked() => Failure::Stopped(kept),
             (Failure::Fatal(error), Some(kept)) => Failure::Fatal(again::with_hint(error, &kept)),
             (failure, _) => failure,
         }
+    }
+}
+
+/// `failure` with a hint for a command line where it has one for a query: executors know of queries alone.
+fn by_flags(failure: Failure) -> Failure {
+    const FLAG: &str = "--on-error ignore (or log) makes such rows null and goes on";
+    match failure {
+        Failure::Fatal(error) => {
+            let hint = error.hint_text().map(|hint| hint.replace(ON_ERROR_HINT, FLAG));
+            Failure::Fatal(match hint {
+                Some(hint) => error.hint(hint),
+                None => error,
+            })
+        }
+        failure => failure,
     }
 }
 
