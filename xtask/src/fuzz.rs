@@ -4,6 +4,7 @@
 //! compiler, which can count what is covered but has no address sanitiser: in safe code there is little for that to find.
 
 mod mutations;
+mod share;
 mod table;
 
 use std::{
@@ -16,7 +17,6 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::Instant,
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -45,7 +45,7 @@ const LIMITS: [&str; 3] = ["-rss_limit_mb=512", "-timeout=10", "-max_len=65536"]
 pub(crate) struct Args {
     /// Only these targets; by default all.
     targets: Vec<String>,
-    /// How long each target runs.
+    /// How long each target runs. What is written down is the time that it had a core for itself.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
     /// Targets that run at once, each on a core of its own.
@@ -152,10 +152,9 @@ fn fuzz(target: &str, seconds: u64) -> Result<Row> {
     command.args(LIMITS).args(["-print_final_stats=1", &format!("-max_total_time={seconds}")]);
     command.arg(format!("-artifact_prefix={}/", artifacts.display())).arg(&corpus);
     command.stdout(Stdio::null()).stderr(File::create(log.path())?);
-    let start = Instant::now();
-    let status = command.status().with_context(|| format!("{target} cannot be started"))?;
+    let (status, seconds) = share::run(&mut command).with_context(|| format!("{target} cannot be run"))?;
     let said = String::from_utf8_lossy(&fs::read(log.path())?).into_owned();
-    let row = Row::read(target, &said, start.elapsed().as_secs(), u64::from(!status.success()));
+    let row = Row::read(target, &said, seconds, u64::from(!status.success()));
     println!("{}", row.line());
     if !status.success() {
         let lines: Vec<&str> = said.lines().collect();

@@ -3,6 +3,7 @@
 mod embed;
 mod log;
 mod output;
+mod table;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
