@@ -31,6 +31,9 @@ const TAIL: u64 = 64 << 10;
 struct Saved {
     /// The query, as [`Parts::run`] names it.
     run: String,
+    /// What that query says that decides its rows: see [`Parts::with_earlier`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made: Option<String>,
     failed: u64,
     /// What its rows come from: see [`rows`](super::rows).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,7 +50,8 @@ pub(super) struct Done {
 
 /// What the footer of part `number` of `parts` says of it.
 pub(super) fn mark(parts: &Parts, number: usize, rows: Option<&str>, failed: u64) -> Result<KeyValue> {
-    let saved = Saved { run: parts.run().to_owned(), failed, rows: rows.map(str::to_owned) };
+    let made = parts.earlier().map(|earlier| earlier.made.clone());
+    let saved = Saved { run: parts.run().to_owned(), made, failed, rows: rows.map(str::to_owned) };
     let text = serde_json::to_string(&saved).map_err(|e| DataFusionError::External(Box::new(e)))?;
     Ok(KeyValue::new(key(number), text))
 }
@@ -66,10 +70,7 @@ pub(super) async fn find(
         Err(error) => return Err(DataFusionError::ObjectStore(Box::new(error))),
     };
     let Some(footer) = footer(store.as_ref(), &object).await? else { return Ok(None) };
-    let marks = footer.file_metadata().key_value_metadata().map_or(&[][..], Vec::as_slice);
-    let key = key(number);
-    let text = marks.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.as_deref());
-    let Some(saved) = text.and_then(|text| serde_json::from_str::<Saved>(text).ok()) else { return Ok(None) };
+    let Some(saved) = saved(&footer, &key(number)) else { return Ok(None) };
     let earlier = saved.run != parts.run();
     if earlier && !is_kept(parts, &saved, rows) {
         return Ok(None);
@@ -77,6 +78,21 @@ pub(super) async fn find(
     let rows = u64::try_from(footer.file_metadata().num_rows()).unwrap_or(0);
     let written = Written { rows, failed: saved.failed, bytes: object.size };
     Ok(Some(Done { written, earlier }))
+}
+
+/// Whether `object`, a part, is of this query or of one that was made alike.
+pub(super) async fn is_ours(parts: &Parts, store: &dyn ObjectStore, object: &ObjectMeta) -> Result<bool> {
+    let Some(footer) = footer(store, object).await? else { return Ok(false) };
+    let number = object.location.filename().and_then(Parts::number_of);
+    let Some(saved) = number.and_then(|number| saved(&footer, &key(number))) else { return Ok(false) };
+    let made = parts.earlier().map(|earlier| earlier.made.as_str());
+    Ok(saved.run == parts.run() || (made.is_some() && saved.made.as_deref() == made))
+}
+
+/// What a footer says under `key`.
+fn saved(footer: &ParquetMetaData, key: &str) -> Option<Saved> {
+    let pair = footer.file_metadata().key_value_metadata()?.iter().find(|pair| pair.key == key)?;
+    serde_json::from_str(pair.value.as_deref()?).ok()
 }
 
 /// Whether a part that another query has `saved` holds these `rows`, and all that is wanted of them.

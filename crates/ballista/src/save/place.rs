@@ -7,13 +7,21 @@ use std::{
     sync::Arc,
 };
 
-use datafusion::execution::{object_store::ObjectStoreUrl, runtime_env::RuntimeEnv};
-use futures::TryStreamExt;
+use datafusion::{
+    error::DataFusionError,
+    execution::{object_store::ObjectStoreUrl, runtime_env::RuntimeEnv},
+};
+use futures::{StreamExt, TryStreamExt, stream};
 use imbed_core::{Error, ErrorKind, Result};
 use imbed_datafusion::cause;
-use object_store::{ObjectStore, ObjectStoreExt, path::Path};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, path::Path};
 use serde::{Deserialize, Serialize};
 use url::Url;
+
+use super::done::is_ours;
+
+/// Footers that are read at once.
+const LOOKS: usize = 16;
 
 /// A folder for the parts of one query, and how they are counted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
@@ -111,6 +119,11 @@ impl Parts {
         format!("part-{number:05}.parquet")
     }
 
+    /// The number of the part called `name`.
+    pub(super) fn number_of(name: &str) -> Option<usize> {
+        name.strip_prefix("part-")?.strip_suffix(".parquet")?.parse().ok()
+    }
+
     /// Part `number` as messages name it.
     pub(super) fn shown_part(&self, number: usize) -> String {
         match self.local() {
@@ -120,21 +133,41 @@ impl Parts {
     }
 
     /// The parts that are there already.
-    async fn existing(&self, runtime: &RuntimeEnv) -> Result<(Arc<dyn ObjectStore>, Vec<Path>)> {
+    async fn existing(&self, runtime: &RuntimeEnv) -> Result<(Arc<dyn ObjectStore>, Vec<ObjectMeta>)> {
         let (store, folder) = self.store(runtime)?;
         let failed = |e: object_store::Error| Error::new(ErrorKind::Io, format!("{}: {e}", self.shown())).source(e);
         let listed: Vec<_> = store.list(Some(&folder)).try_collect().await.map_err(failed)?;
-        let is_part = |path: &Path| {
+        let is_part = |object: &ObjectMeta| {
+            let path = &object.location;
             path.filename().is_some_and(|name| name.starts_with("part-") && name.ends_with(".parquet"))
                 && path.parts().count() == folder.parts().count() + 1
         };
-        let parts = listed.into_iter().map(|meta| meta.location).filter(is_part).collect();
-        Ok((store, parts))
+        Ok((store, listed.into_iter().filter(is_part).collect()))
     }
 
     /// How many parts are there.
     pub async fn count(&self, runtime: &RuntimeEnv) -> Result<usize> {
         self.existing(runtime).await.map(|(_, parts)| parts.len())
+    }
+
+    /// Looks at the parts when all are written: an error if one is neither of this query nor of one before it that was made alike.
+    ///
+    /// A query whose client was killed goes on until the cluster ends it, and may write where another has begun.
+    pub async fn check_made(&self, runtime: &RuntimeEnv) -> Result<()> {
+        let (store, parts) = self.existing(runtime).await?;
+        let store = store.as_ref();
+        let mut looks = stream::iter(parts)
+            .map(|part| async move { Ok::<_, DataFusionError>((is_ours(self, store, &part).await?, part)) })
+            .buffer_unordered(LOOKS);
+        while let Some(looked) = looks.next().await {
+            let (ours, part) = looked.map_err(|e| cause(&e))?;
+            if !ours {
+                let name = part.location.filename().unwrap_or_default();
+                let what = format!("{}: another run has written {name} in the meantime", self.shown());
+                return Err(Error::new(ErrorKind::BadInput, what).hint("wait until that run has ended"));
+            }
+        }
+        Ok(())
     }
 
     /// Sees to it that no parts are there: an error if there are some, unless they may be removed.
@@ -146,7 +179,9 @@ impl Parts {
                 .hint("name another folder, or remove them; `imbed embed` does so with --overwrite"));
         }
         for part in parts {
-            store.delete(&part).await.map_err(|e| Error::new(ErrorKind::Io, format!("{part}: {e}")).source(e))?;
+            let failed =
+                |e: object_store::Error| Error::new(ErrorKind::Io, format!("{}: {e}", part.location)).source(e);
+            store.delete(&part.location).await.map_err(failed)?;
         }
         Ok(())
     }

@@ -194,6 +194,10 @@ mod tests {
         assert_eq!(told(5, &again("so")).await, [[5], [5]]);
         assert_eq!(told(6, &again("so")).await, [[6], [0]]);
         assert_eq!(told(6, &again("otherwise")).await, [[6], [0]]);
+        let runtime = SessionContext::new().runtime_env();
+        again("otherwise").check_made(&runtime).await.unwrap();
+        let mixed = again("so").check_made(&runtime).await.unwrap_err();
+        assert!(mixed.message().contains("another run has written part-00000.parquet"), "{mixed}");
         // A query that says nothing of its own making keeps nothing.
         assert_eq!(told(6, &Parts::new(folder.path().to_str().unwrap()).unwrap()).await, [[6], [0]]);
         assert_eq!(told(6, &again("otherwise")).await, [[6], [0]]);

@@ -85,10 +85,11 @@ async fn save(table: DataFrame, parts: Parts, progress: &Progress) -> Result<Wri
     let watching = pin!(watch(parts.clone(), &runtime, progress));
     let work = pin!(async {
         let mut written = Written::default();
-        let mut batches = save_parts(table, parts).execute_stream().await.map_err(|e| cause(&e)).opened()?;
+        let mut batches = save_parts(table, parts.clone()).execute_stream().await.map_err(|e| cause(&e)).opened()?;
         while let Some(batch) = batches.next().await {
             written.take(&batch.map_err(|e| cause(&e)).fatal()?);
         }
+        parts.check_made(&runtime).await.fatal()?;
         written.parts.sort();
         Ok(written)
     });
