@@ -129,13 +129,11 @@ impl ExecutionPlan for SavePartsExec {
                 Some(earlier) => rows::hash(&earlier.made, input.as_ref(), partition)?,
                 None => None,
             };
-            let done = match done::find(&parts, number, rows.as_deref(), &runtime).await? {
-                Some(done) => Some(done),
-                None => {
-                    let written = write(&parts, number, rows, input.execute(partition, context)?, &runtime).await?;
-                    written.map(|written| Done { written, earlier: false })
-                }
-            };
+            let mut done = done::find(&parts, number, rows.as_deref(), &runtime).await?;
+            if done.is_none() {
+                let written = write(&parts, number, rows, input.execute(partition, context)?, &runtime).await?;
+                done = written.map(|written| Done { written, earlier: false });
+            }
             // A part without rows has no file.
             Ok(done.map(|done| (done, parts.shown_part(number))))
         };
