@@ -184,5 +184,9 @@ mod tests {
         let out = dir.path().join("missing/out");
         let refused = DealtParts::begin(out.to_str().unwrap(), identity("a"), Mode::New).err().expect("refused");
         assert!(refused.hint_text().unwrap().contains("mkdir -p"), "{refused}");
+        let file = dir.path().join("file");
+        fs::write(&file, b"x").unwrap();
+        let refused = DealtParts::begin(&format!("{}/", file.display()), identity("a"), Mode::New);
+        assert!(refused.err().expect("refused").message().contains("this is a file"));
     }
 }

@@ -247,6 +247,9 @@ impl fmt::Display for PartsTarget {
 
 /// Refuses a folder that could not be made, or a file in its place.
 pub(super) fn check_folder(path: &Path) -> Result<()> {
+    // Before a slash a file looks as if it were not there.
+    let path = path.components().collect::<PathBuf>();
+    let path = path.as_path();
     let refuse = |what: &str| Error::new(ErrorKind::BadInput, format!("{}: {what}", path.display()));
     if path.symlink_metadata().is_ok() && !path.is_dir() {
         return Err(refuse("this is a file, and -o names a folder").hint("leave the / out, or name another folder"));
