@@ -6,6 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use exr::prelude::{
+    Blocks, Compression, Encoding, Layer, LayerAttributes, LineOrder, SpecificChannels, Vec2, WritableImage, f16,
+};
 use image::{DynamicImage, ImageFormat, Rgb, Rgb32FImage};
 use imbed_core::image::{EncodeFormat, Format, Image, Mode, Samples, encode, sniff};
 use serde_json::{Value, json};
@@ -52,7 +55,7 @@ fn encoded() -> Vec<Vec<u8>> {
     let texts = |value: &Value| value.as_str().map(unhex);
     let files = formats["files"].as_array().into_iter().flatten().filter_map(texts);
     let jpegs = jpegs["cases"].as_array().into_iter().flatten().filter_map(|case| texts(&case["file"]));
-    files.chain(jpegs).chain(ours()).chain(others()).collect()
+    files.chain(jpegs).chain(ours()).chain(others()).chain(layers()).collect()
 }
 
 fn ours() -> Vec<Vec<u8>> {
@@ -92,6 +95,24 @@ fn others() -> Vec<Vec<u8>> {
         Some(b"P7\nWIDTH 2\nHEIGHT 1\nDEPTH 4\nMAXVAL 65535\nTUPLTYPE RGB_ALPHA\nENDHDR\n0123456789abcdef".to_vec()),
     ];
     made.into_iter().flatten().collect()
+}
+
+/// OpenEXR of every compression, in lines and in tiles.
+fn layers() -> Vec<Vec<u8>> {
+    use Compression::{B44, B44A, DWAA, DWAB, PIZ, PXR24, RLE, Uncompressed, ZIP1, ZIP16};
+    let mut files = Vec::new();
+    for compression in [Uncompressed, RLE, ZIP1, ZIP16, PIZ, PXR24, B44, B44A, DWAA(None), DWAB(None)] {
+        for blocks in [Blocks::ScanLines, Blocks::Tiles(Vec2(8, 8))] {
+            let encoding = Encoding { compression, blocks, line_order: LineOrder::Increasing };
+            let wave = |Vec2(x, y): Vec2<usize>| f16::from_f32((x * 3 + y * 7) as f32 / 200.0);
+            let colours = SpecificChannels::rgba(move |at| (wave(at), 0.5_f32, wave(at), 1_u32));
+            let layer = Layer::new((17, 11), LayerAttributes::named("x"), encoding, colours);
+            let mut file = Cursor::new(Vec::new());
+            let written = exr::prelude::Image::from_layer(layer).write().non_parallel().to_buffered(&mut file);
+            files.extend(written.ok().map(|()| file.into_inner()));
+        }
+    }
+    files
 }
 
 fn chosen(wanted: impl Fn(Format) -> bool) -> Vec<Vec<u8>> {

@@ -131,6 +131,57 @@ fn encode_alpha(picture: &[u8]) -> Vec<u8> {
     [&[1][..], &picture[5..]].concat()
 }
 
+/// An `OpenEXR` of red, green and blue as floats, with blocks that all tables name: of tiles of `tile` pixels, or else of lines.
+fn exr(layer: (u32, u32), shown: (u32, u32), compression: u8, tile: Option<u32>, block: &[u8]) -> Vec<u8> {
+    fn attribute(name: &str, kind: &str, value: &[u8]) -> Vec<u8> {
+        [name.as_bytes(), b"\0", kind.as_bytes(), b"\0", &(value.len() as u32).to_le_bytes(), value].concat()
+    }
+    let window = |(width, height): (u32, u32)| {
+        [0, 0, width.wrapping_sub(1), height.wrapping_sub(1)].map(u32::to_le_bytes).concat()
+    };
+    let channel = |name: u8| [name, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0];
+    let channels = [&channel(b'B')[..], &channel(b'G'), &channel(b'R'), &[0]].concat();
+    let one = 1_f32.to_le_bytes();
+    let mut file = [
+        &b"\x76\x2f\x31\x01\x02"[..],
+        if tile.is_some() { &[2, 0, 0] } else { &[0, 0, 0] },
+        &attribute("channels", "chlist", &channels),
+        &attribute("compression", "compression", &[compression]),
+        &attribute("dataWindow", "box2i", &window(layer)),
+        &attribute("displayWindow", "box2i", &window(shown)),
+        &attribute("lineOrder", "lineOrder", &[0]),
+        &attribute("pixelAspectRatio", "float", &one),
+        &attribute("screenWindowCenter", "v2f", &[0; 8]),
+        &attribute("screenWindowWidth", "float", &one),
+    ]
+    .concat();
+    if let Some(side) = tile {
+        let tiles = [&side.to_le_bytes()[..], &side.to_le_bytes(), &[0]].concat();
+        file.extend(attribute("tiles", "tiledesc", &tiles));
+    }
+    file.push(0);
+    let blocks = 4;
+    let at = file.len() as u64 + 8 * blocks;
+    (0..blocks).for_each(|_| file.extend(at.to_le_bytes()));
+    file.extend(if tile.is_some() { vec![0; 16] } else { vec![0; 4] });
+    file.extend(block);
+    file
+}
+
+/// A block that says how long it is.
+fn sized(data: &[u8]) -> Vec<u8> {
+    [&(data.len() as u32).to_le_bytes(), data].concat()
+}
+
+/// A block of the compression DWA, that announces so much of each kind of data.
+fn dwa(unknown: u64, runs: (u64, u64), coefficients: (u64, u64)) -> Vec<u8> {
+    let deflated = zeros(0);
+    let length = deflated.len() as u64;
+    let numbers = [2, unknown, length, length, length, length, runs.0, runs.1, coefficients.0, coefficients.1, 1];
+    let numbers: Vec<u8> = numbers.iter().flat_map(|number: &u64| number.to_le_bytes()).collect();
+    sized(&[&numbers[..], &[2, 0], &deflated.repeat(4)].concat())
+}
+
 fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     let page = |width, height| [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (262, 3, 1, 1)];
     let strips = |width, height, more: &[_]| tiff(&[&page(width, height), more].concat());
@@ -138,20 +189,6 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     let frame = [&[0; 6][..], &[0xff, 0x3f, 0, 0xff, 0x3f, 0, 0, 0, 0, 0], b"VP8L\x08\0\0\0\x2f\xff\xff\xff\x0f\0\0\0"]
         .concat();
     let jpeg = b"\xff\xd8\xff\xc2\0\x0b\x08\xff\xff\xff\xff\x01\x01\x11\0\xff\xda\0\x08\x01\x01\0\0\0\0\xff\xd9";
-    let exr = {
-        let mut file =
-            b"\x76\x2f\x31\x01\x02\0\0\0channels\0chlist\0\x13\0\0\0R\0\x02\0\0\0\0\0\0\0\x01\0\0\0\x01\0\0\0\0"
-                .to_vec();
-        file.extend(b"compression\0compression\0\x01\0\0\0\0");
-        for name in [&b"dataWindow\0"[..], b"displayWindow\0"] {
-            file.extend([name, b"box2i\0\x10\0\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\x3f\xff\xff\xff\x3f"].concat());
-        }
-        file.extend(b"lineOrder\0lineOrder\0\x01\0\0\0\0pixelAspectRatio\0float\0\x04\0\0\0\0\0\x80\x3f");
-        file.extend(
-            b"screenWindowCenter\0v2f\0\x08\0\0\0\0\0\0\0\0\0\0\0screenWindowWidth\0float\0\x04\0\0\0\0\0\x80\x3f\0",
-        );
-        file
-    };
     vec![
         ("PNG of 60000 x 60000", png(60_000, 60_000, b"")),
         ("PNG of the largest size", png(0x7fff_ffff, 0x7fff_ffff, b"")),
@@ -218,7 +255,18 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
         ("QOI of an absurd size", b"qoif\xff\xff\xff\xff\xff\xff\xff\xff\x04\0\0\0\0\0\0\0\0\x01".to_vec()),
         ("Farbfeld of an absurd size", b"farbfeld\xff\xff\xff\xff\xff\xff\xff\xff".to_vec()),
         ("HDR of 60000 x 60000", b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 60000 +X 60000\n".to_vec()),
-        ("EXR of an absurd size", exr),
+        ("EXR of an absurd size", exr((1 << 30, 1 << 30), (1 << 30, 1 << 30), 1, None, &[])),
+        ("EXR of 60000 x 60000", exr((9, 9), (60_000, 60_000), 1, None, &[])),
+        // Found by fuzzing.
+        ("EXR of a line of 60000000 pixels", exr((60_000_000, 4), (8, 4), 1, None, &700_000_000_u32.to_le_bytes())),
+        ("EXR of a line of 65000 pixels", exr((65_000, 256), (8, 4), 9, None, &100_000_000_u32.to_le_bytes())),
+        ("EXR of a large tile", exr((9, 9), (9, 9), 1, Some(20_000), &(i32::MAX as u32).to_le_bytes())),
+        ("EXR of a tile without end", exr((9, 9), (9, 9), 1, Some(1 << 31), &(i32::MAX as u32).to_le_bytes())),
+        ("EXR of many tiles", exr((1 << 29, 1 << 29), (9, 9), 1, Some(1), &[])),
+        ("EXR of raw data without end", exr((9, 9), (9, 9), 8, None, &dwa(1 << 45, (0, 0), (0, 0)))),
+        ("EXR of runs without end", exr((9, 9), (9, 9), 8, None, &dwa(0, (1 << 45, 9), (0, 0)))),
+        ("EXR of coefficients without end", exr((9, 9), (9, 9), 8, None, &dwa(0, (0, 0), (1 << 45, 1)))),
+        ("EXR of squares without end", exr((9, 9), (9, 9), 9, None, &dwa(0, (0, 0), (1, 1 << 45)))),
     ]
 }
 

@@ -1,5 +1,7 @@
 //! What an image takes is within `max_alloc`, for every format and mode: decoding it, turning it, and making RGB of it.
 
+#[path = "support/exr.rs"]
+mod exr;
 mod support;
 
 use std::io::Cursor;
@@ -244,6 +246,19 @@ fn animations() -> Vec<(String, Vec<u8>)> {
     ]
 }
 
+/// `OpenEXR` of every compression, in lines and in tiles, of layers that are larger than the picture as well.
+fn layers() -> Vec<(String, Vec<u8>)> {
+    let size = (WIDTH as usize, HEIGHT as usize);
+    let mut files = Vec::new();
+    for stored in exr::Stored::all().filter(|stored| stored.alpha) {
+        let wide = exr::Stored { tile: stored.tile.map(|_| 512), ..stored };
+        for (stored, shown) in [(stored, size), (wide, (90, 40))] {
+            files.extend(stored.file(size, (0, 0), shown).map(|file| (format!("{stored:?} shown {shown:?}"), file)));
+        }
+    }
+    files
+}
+
 /// The least `max_alloc` with which a file is decoded, and what it takes then.
 fn least(file: &[u8], frame: u32) -> Result<(u64, usize), imbed_core::Error> {
     let decoded = |max_alloc: u64| {
@@ -269,7 +284,7 @@ fn least(file: &[u8], frame: u32) -> Result<(u64, usize), imbed_core::Error> {
 
 #[test]
 fn an_image_takes_no_more_than_the_limit_that_lets_it_through() {
-    let stills = [ours(), others(), jpegs(), turned(), tiffs()].concat();
+    let stills = [ours(), others(), jpegs(), turned(), tiffs(), layers()].concat();
     let stills = stills.into_iter().map(|(name, file)| (name, file, 0));
     let frames = animations().into_iter().map(|(name, file)| (name, file, 2));
     let (mut wrong, mut decoded) = (Vec::new(), 0);

@@ -4,11 +4,12 @@
 //! allocated. A file that ends too early is an error, as a picture that is half grey would be a wrong answer.
 //!
 //! [`jpeg`] is our own decoder. [`png`], [`gif`], [`webp`], [`tiff`] and [`ico`] drive the usual crates, but choose frames, lay
-//! them over each other and turn samples into colours as PIL does. [`bmp`] undoes run lengths itself, and [`plain`] is all
-//! other formats. [`task`] is what all of them share: options, and how much memory and time are left.
+//! them over each other and turn samples into colours as PIL does. [`bmp`] undoes run lengths itself, [`exr`] bounds what blocks ask
+//! for, and [`plain`] is all other formats. [`task`] is what all of them share: options, and how much memory and time are left.
 
 mod bmp;
 mod canvas;
+mod exr;
 mod failure;
 mod frames;
 mod gif;
@@ -155,6 +156,7 @@ fn decode_format(bytes: &[u8], format: Format, task: &Task) -> Result<Decoded> {
         Format::Jpeg => jpeg::decode(bytes, task),
         Format::Bmp => bmp::decode(bytes, task),
         Format::Ico => ico::decode(bytes, task),
+        Format::Exr => exr::decode(bytes, task),
         _ => plain::decode(bytes, format, task),
     }
 }

@@ -99,6 +99,22 @@ pub(super) fn is_png_truncation(error: &png::DecodingError) -> bool {
     matches!(error, png::DecodingError::IoError(e) if e.kind() == io::ErrorKind::UnexpectedEof)
 }
 
+/// The error of the crate `exr`.
+pub(super) fn of_exr_crate(bytes: &[u8], error: exr::error::Error) -> Error {
+    match &error {
+        exr::error::Error::NotSupported(what) => unsupported(Format::Exr, what),
+        _ if is_exr_truncation(&error) => truncated(Format::Exr, bytes),
+        exr::error::Error::Invalid(what) => damaged(Format::Exr, bytes, what),
+        _ => damaged(Format::Exr, bytes, &error.to_string()),
+    }
+    .source(error)
+}
+
+/// Whether the decoder wanted more bytes than there are: it has a kind for that, and makes words of it.
+pub(super) fn is_exr_truncation(error: &exr::error::Error) -> bool {
+    matches!(error, exr::error::Error::Invalid(what) if what == "reference to missing bytes")
+}
+
 /// The error of the crate `tiff`.
 pub(super) fn of_tiff_crate(bytes: &[u8], error: tiff::TiffError) -> Error {
     match &error {

@@ -41,8 +41,8 @@ fn working(bytes: &[u8], format: Format, mode: Mode) -> u64 {
         Format::WebP if bytes.get(12..16) == Some(b"VP8 ") => 5,
         Format::WebP if mode.has_alpha() => 11,
         Format::WebP => 8,
-        // A copy of all samples: floats, or what the file holds.
-        Format::Exr | Format::Pnm | Format::Tga => 2 * own,
+        // A copy of what the file holds.
+        Format::Pnm | Format::Tga => 2 * own,
         // Its pixels, colours without alpha and with one, and the alpha.
         Format::Ico => 9,
         _ => own,
@@ -73,9 +73,8 @@ fn image_format(format: Format) -> Result<ImageFormat> {
         Format::Tga => ImageFormat::Tga,
         Format::Qoi => ImageFormat::Qoi,
         Format::Hdr => ImageFormat::Hdr,
-        Format::Exr => ImageFormat::OpenExr,
         Format::Farbfeld => ImageFormat::Farbfeld,
-        Format::Jpeg | Format::Png | Format::Gif | Format::Tiff | Format::Ico => {
+        Format::Jpeg | Format::Png | Format::Gif | Format::Tiff | Format::Ico | Format::Exr => {
             return Err(Error::new(ErrorKind::Internal, format!("{format} has a decoder of its own")));
         }
     })
