@@ -9,9 +9,12 @@ mod carry;
 mod chunk;
 mod column;
 mod csv;
+#[cfg(test)]
+mod damage;
 mod files;
 mod folder;
 mod glob;
+mod guard;
 mod identity;
 mod ipc;
 mod jsonl;

@@ -1,5 +1,7 @@
 //! Parquet tables.
 
+mod footer;
+
 use std::{fs::File, path::Path};
 
 use imbed::core::{Error, Result};
@@ -46,7 +48,8 @@ pub(super) fn read(path: &Path, columns: Option<Vec<usize>>, skip: u64) -> Resul
 }
 
 fn builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
-    let file = File::open(path).map_err(|e| Error::io("open", e))?;
+    let mut file = File::open(path).map_err(|e| Error::io("open", e))?;
+    footer::check(&mut file)?;
     ParquetRecordBatchReaderBuilder::try_new(file).map_err(unreadable)
 }
 

@@ -8,6 +8,7 @@ use imbed::core::{Error, ErrorKind, Result};
 use super::{
     batches::{Batches, Opened},
     csv, folder,
+    guard::{guarded, guarded_batches},
     identity::TableId,
     ipc, jsonl, npy, parquet,
 };
@@ -61,7 +62,7 @@ impl Table {
                 .hint("tables are .parquet, .arrow, .feather, .arrows, .csv, .tsv, .jsonl and .ndjson files")
         })?;
         let id = TableId::of(path);
-        let opened = match format {
+        let opened = guarded(|| match format {
             Format::Parquet => parquet::open(path),
             Format::IpcFile => ipc::open_file(path),
             Format::IpcStream => ipc::open_stream(path),
@@ -69,7 +70,7 @@ impl Table {
             Format::Jsonl => jsonl::open(path),
             Format::Npy => npy::open(path),
             Format::Folder => folder::open(path),
-        };
+        });
         let Opened { schema, rows, detail } = opened.map_err(|e| e.context(path.display()))?;
         Ok(Self { path: path.to_owned(), schema, rows, detail, id, format })
     }
@@ -103,7 +104,7 @@ impl Table {
             let path = path.clone();
             move |e: Error| e.context(path.display())
         };
-        let batches: Batches = match self.format {
+        let batches = guarded(|| match self.format {
             Format::Parquet => parquet::read(path, columns, skip),
             Format::IpcFile => ipc::read_file(path, columns),
             Format::IpcStream => ipc::read_stream(path, columns),
@@ -111,10 +112,10 @@ impl Table {
             Format::Jsonl => jsonl::read(path, &self.schema, columns),
             Format::Npy => npy::read(path),
             Format::Folder => folder::read(path, columns),
-        }
+        })
         .map_err(&named)?;
         let skip = if self.format == Format::Parquet { 0 } else { skip };
-        Ok(Box::new(without(skip, batches).map(move |batch| batch.map_err(&named))))
+        Ok(Box::new(without(skip, guarded_batches(batches)).map(move |batch| batch.map_err(&named))))
     }
 }
 
