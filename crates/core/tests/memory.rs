@@ -305,4 +305,15 @@ fn an_image_takes_no_more_than_the_limit_that_lets_it_through() {
     }
     assert!(wrong.is_empty(), "of {decoded} files:\n{}", wrong.join("\n"));
     assert!(decoded > 100, "{decoded}");
+
+    // Nor does a thread keep anything of large blocks.
+    for (name, file) in layers() {
+        let left = std::thread::spawn(move || {
+            let before = support::held();
+            drop(decode(&file, &DecodeOptions::default()).unwrap());
+            support::held().saturating_sub(before)
+        });
+        let left = left.join().unwrap();
+        assert!(left < 2 << 20, "{name} leaves {left} bytes");
+    }
 }

@@ -36,6 +36,12 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// What is held now.
+#[allow(dead_code, reason = "not every file of tests asks")]
+pub(crate) fn held() -> usize {
+    HELD.load(Relaxed)
+}
+
 /// What `work` gives, and how much more memory was held at a time than before it.
 pub(crate) fn counted<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD.load(Relaxed);

@@ -6,7 +6,7 @@
 mod blocks;
 mod picture;
 
-use std::io::Cursor;
+use std::{io::Cursor, panic, thread};
 
 use exr::{
     block::{
@@ -21,6 +21,9 @@ use self::{blocks::check_block, picture::Picture};
 use super::{Decoded, failure, task::Task, timed::Timed};
 use crate::{Result, image::Orientation};
 
+/// The most that a thread may be left with.
+const KEPT: u64 = 4 << 20;
+
 type File<'a> = Reader<Timed<'a, Cursor<&'a [u8]>>>;
 
 pub(super) fn decode(bytes: &[u8], task: &Task) -> Result<Decoded> {
@@ -31,7 +34,14 @@ pub(super) fn decode(bytes: &[u8], task: &Task) -> Result<Decoded> {
     let memory =
         layers.iter().map(|layer| blocks::memory(layer, task)).try_fold(0, |most, m| m.map(|m| most.max(m)))?;
     let (number, mut picture) = Picture::find(layers, &task.holding(memory))?;
-    match lay(file, number, &mut picture, task) {
+    // The crate keeps bytes of a block for the next one, as long as the thread lives.
+    let laid = if memory > KEPT {
+        thread::scope(|scope| scope.spawn(|| lay(file, number, &mut picture, task)).join())
+            .unwrap_or_else(|panic| panic::resume_unwind(panic))
+    } else {
+        lay(file, number, &mut picture, task)
+    };
+    match laid {
         Err(e) if task.allow_truncated && failure::is_exr_truncation(&e) => {}
         result => result.map_err(failed)?,
     }

@@ -25,30 +25,37 @@ pub(super) fn memory(layer: &Header, task: &Task) -> Result<u64> {
     task.limits.check_size(side(width), side(height), 0).map_err(of_layer)?;
 
     let bytes = layer.channels.bytes_per_pixel as u64;
-    let area = |a: usize, b: usize| (a as u64).saturating_mul(b as u64);
     let Vec2(across, down) = layer.max_block_pixel_size();
     // A tile may be larger than its layer. What stands in the file is read in one piece, whose length is a number of 32 bits.
-    let stored = area(across, down).saturating_mul(bytes).min(i32::MAX as u64);
+    let stored = area(Vec2(across, down)).saturating_mul(bytes).min(i32::MAX as u64);
     let size = Vec2(across.min(width), down.min(height));
-    let pixels = area(size.0, size.1);
+    let block = area(size).saturating_mul(bytes);
     let undone = match layer.compression {
         Compression::Uncompressed => 0,
         // As the compression holds it, as it comes out, and what is kept for the next block to be put in order in.
-        Compression::RLE | Compression::ZIP1 | Compression::ZIP16 => 3 * pixels * bytes,
-        Compression::PIZ | Compression::PXR24 | Compression::B44 | Compression::B44A => 3 * pixels * bytes + TABLES,
+        Compression::RLE | Compression::ZIP1 | Compression::ZIP16 => block.saturating_mul(3),
+        Compression::PIZ | Compression::PXR24 | Compression::B44 | Compression::B44A => {
+            block.saturating_mul(3).saturating_add(TABLES)
+        }
         // Both ways in which channels are stored, each before and after it is taken apart, and coefficients in numbers of 16 bits.
-        _ => 8 * pixels * bytes + 12 * coefficients(layer, size) + TABLES,
+        _ => {
+            let coefficients = coefficients(layer, size).saturating_mul(12);
+            block.saturating_mul(8).saturating_add(coefficients).saturating_add(TABLES)
+        }
     };
-    // One line of pixels of floats is in the picture already.
     let memory = stored.saturating_add(undone);
     task.check_memory(memory).map_err(|e| of_layer(e.context("a block of its pixels")))?;
     Ok(memory)
 }
 
+fn area(size: Vec2<usize>) -> u64 {
+    (size.0 as u64).saturating_mul(size.1 as u64)
+}
+
 /// Coefficients of a block of so many pixels, filled up to whole squares.
 fn coefficients(layer: &Header, size: Vec2<usize>) -> u64 {
-    let filled = |side: usize| (side as u64).next_multiple_of(SQUARE);
-    filled(size.0) * filled(size.1) * layer.channels.list.len() as u64
+    let filled = |side: usize| side.next_multiple_of(SQUARE as usize);
+    area(Vec2(filled(size.0), filled(size.1))).saturating_mul(layer.channels.list.len() as u64)
 }
 
 /// Refuses a block of DWA that announces more of anything than its pixels can be.
@@ -64,7 +71,7 @@ pub(super) fn check_block(chunk: &Chunk, layers: &[Header]) -> ExrResult<()> {
     };
     let place = layer.get_block_data_indices(&chunk.compressed_block)?;
     let size = layer.get_absolute_block_pixel_coordinates(place)?.size;
-    let bytes = size.area() as u64 * layer.channels.bytes_per_pixel as u64;
+    let bytes = area(size).saturating_mul(layer.channels.bytes_per_pixel as u64);
     // A block that compression would not make smaller is stored as it is.
     if stored.len() as u64 == bytes {
         return Ok(());
@@ -75,7 +82,7 @@ pub(super) fn check_block(chunk: &Chunk, layers: &[Header]) -> ExrResult<()> {
     let most = [
         (unknown, bytes),
         // A run of one has a byte for its length.
-        (runs, 2 * bytes),
+        (runs, bytes.saturating_mul(2)),
         (of_runs, bytes),
         (ac, coefficients),
         (dc, coefficients / (SQUARE * SQUARE)),
