@@ -114,7 +114,7 @@ impl Lengths {
             start += 4;
             bytes = self.bytes(start, 4)?;
         }
-        let number = <[u8; 4]>::try_from(bytes).map(i32::from_le_bytes).unwrap_or(0);
+        let number = <[u8; 4]>::try_from(bytes).map_or(0, i32::from_le_bytes);
         Ok(u64::try_from(number).ok().filter(|length| *length > 0).map(|length| (start + 4, length)))
     }
 

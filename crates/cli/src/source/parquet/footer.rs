@@ -50,13 +50,13 @@ fn footer(file: &mut File) -> io::Result<Option<Vec<u8>>> {
 fn row_groups(footer: &[u8]) -> Option<u64> {
     let mut thrift = Thrift(footer);
     let mut field = 0;
-    while let Some(kind) = thrift.field(&mut field)? {
-        if field == ROW_GROUPS {
-            return (kind == LIST).then(|| thrift.list()).flatten().map(|(_, count)| count);
+    loop {
+        match (thrift.field(&mut field)?, field) {
+            (LIST, ROW_GROUPS) => return thrift.list().map(|(_, count)| count),
+            (STOP, _) | (_, ROW_GROUPS) => return None,
+            (kind, _) => thrift.skip(kind, DEPTH)?,
         }
-        thrift.skip(kind, DEPTH)?;
     }
-    None
 }
 
 /// Values in Thrift's compact protocol, of which only lengths matter:
@@ -100,11 +100,11 @@ impl Thrift<'_> {
         None
     }
 
-    /// The kind of the next field, whose number replaces the one before it; `Some(None)` at the end of a struct.
-    fn field(&mut self, number: &mut i64) -> Option<Option<u8>> {
+    /// The kind of the next field, whose number replaces the one before it; `STOP` at the end of a struct.
+    fn field(&mut self, number: &mut i64) -> Option<u8> {
         let byte = self.byte()?;
         if byte == STOP {
-            return Some(None);
+            return Some(STOP);
         }
         *number = match byte >> 4 {
             0 => {
@@ -113,7 +113,7 @@ impl Thrift<'_> {
             }
             step => number.checked_add(step.into())?,
         };
-        Some(Some(byte & 15))
+        Some(byte & 15)
     }
 
     /// The kind of a list's elements and how many there are.
@@ -151,10 +151,12 @@ impl Thrift<'_> {
             }
             STRUCT => {
                 let mut number = 0;
-                while let Some(kind) = self.field(&mut number)? {
-                    self.skip(kind, depth)?;
+                loop {
+                    match self.field(&mut number)? {
+                        STOP => return Some(()),
+                        kind => self.skip(kind, depth)?,
+                    }
                 }
-                Some(())
             }
             _ if kind < DOUBLE => self.number().map(|_| ()),
             _ => None,
