@@ -29,7 +29,7 @@ use clap::Parser;
 use crate::exit::Blame;
 
 fn main() -> ExitCode {
-    panics::quieten_pipeline();
+    panics::quieten();
     let cli = args::Cli::parse();
     exit::finish(logs::start(&cli.logs).usage().and_then(|()| commands::run(cli)))
 }

@@ -1,10 +1,9 @@
 //! Readers of tables are other people's and files are hostile: a bug in a reader is an error of the file, not the program's end.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use imbed::core::{Error, ErrorKind, Result};
 
 use super::batches::Batches;
+use crate::panics::caught;
 
 const AGAIN: &str = "copy or write the table again";
 
@@ -15,8 +14,7 @@ pub(super) fn damaged(what: impl Into<String>) -> Error {
 
 /// What `read` gives, or an error if it panics.
 pub(super) fn guarded<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err(damaged("the table is damaged: its reader panicked on it")))
+    caught(read).unwrap_or_else(|_| Err(damaged("the table is damaged: its reader panicked on it")))
 }
 
 /// The same of each batch. After a panic there are no more.
