@@ -37,10 +37,12 @@ impl Lengths {
     /// Of a file in the file format, of which everything that comes before the first record batch has been looked at.
     pub(super) fn of_file(mut file: File) -> Result<Self> {
         let length = length(&file)?;
-        let blocks = footer(&mut file, length).map_err(read)?;
-        let next = blocks.as_ref().map_or(Next::Nothing, |(_, batches)| Next::Blocks(batches.clone().into_iter()));
+        let (dictionaries, next) = match footer(&mut file, length).map_err(read)? {
+            Some((dictionaries, batches)) => (dictionaries, Next::Blocks(batches.into_iter())),
+            None => (Vec::new(), Next::Nothing),
+        };
         let mut this = Self { file, length, next };
-        for block in blocks.into_iter().flat_map(|(dictionaries, _)| dictionaries) {
+        for block in dictionaries {
             this.block(&block)?;
         }
         Ok(this)
@@ -80,10 +82,7 @@ impl Lengths {
             return Err(damaged("the Arrow file is damaged: a record batch has a negative length"));
         };
         self.check_within(at, header.saturating_add(body))?;
-        let prefix = match self.bytes(at, 4).map_err(read)?[..] {
-            [0xff, 0xff, 0xff, 0xff] => 8,
-            _ => 4,
-        };
+        let prefix = if self.bytes(at, 4).map_err(read)? == CONTINUATION { 8 } else { 4 };
         // The reader does not keep to the header's length, and may find one where there is none.
         let bytes = self.bytes(at + prefix, header.saturating_sub(prefix)).map_err(read)?;
         let message = root_as_message(&bytes)
