@@ -18,6 +18,8 @@ pub(crate) struct Assembler {
     size: usize,
     first: u64,
     pending: VecDeque<Pending>,
+    /// Whether all of the input has entered.
+    ended: bool,
 }
 
 #[derive(Debug)]
@@ -35,18 +37,19 @@ struct Pending {
 impl Assembler {
     /// For vectors of `size` numbers.
     pub(crate) fn new(size: usize) -> Self {
-        Self { size, first: 0, pending: VecDeque::new() }
+        Self { size, first: 0, pending: VecDeque::new(), ended: false }
     }
 
-    /// Whether every chunk that entered has left.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.pending.is_empty()
+    /// Whether all of the input has entered, and has left.
+    pub(crate) fn is_done(&self) -> bool {
+        self.ended && self.pending.is_empty()
     }
 
     /// Takes in what a stage reported; the error of a run that is over.
     pub(crate) fn accept(&mut self, event: Event) -> Result<()> {
         match event {
             Event::Fatal(error) => return Err(error),
+            Event::End => self.ended = true,
             Event::Start { batch, source } => {
                 let rows = batch.num_rows();
                 let mut valid = BooleanBufferBuilder::new(rows);

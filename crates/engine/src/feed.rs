@@ -1,6 +1,9 @@
 //! The first stage: chunks become rows, as many as the budget lets in.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use arrow_array::RecordBatch;
 use crossbeam_channel::Sender;
@@ -11,6 +14,7 @@ use crate::{
     fetch::Fetch,
     fingerprint::Fingerprint,
     input::Chunk,
+    load::panicked,
     metrics::{Metrics, Queue},
     report::Event,
     rows::{Job, Source},
@@ -29,31 +33,39 @@ pub(crate) struct Feeder {
 }
 
 impl Feeder {
-    /// Feeds every chunk of `input` into the stages until the input ends or somebody closes the budget or a channel.
+    /// Feeds every chunk of `input` into the stages until the input ends, fails or panics, and says so, or until somebody closes the
+    /// budget or a channel.
     pub(crate) fn run(&self, input: impl Iterator<Item = Result<Chunk>>) {
+        let fed = catch_unwind(AssertUnwindSafe(|| self.feed(input)));
+        let end = match fed.unwrap_or_else(|panic| Err(panicked("the input", "what reads the input", &*panic))) {
+            Ok(Some(())) => Event::End,
+            Ok(None) => return,
+            Err(error) => Event::Fatal(error),
+        };
+        // A failed send means that the stream has ended already.
+        let _ = self.events.send(end);
+    }
+
+    /// `None` if the run is over before the input is.
+    fn feed(&self, input: impl Iterator<Item = Result<Chunk>>) -> Result<Option<()>> {
         let (mut sequence, mut row) = (0, 0);
         for (chunk, item) in (0..).zip(input) {
-            match item.and_then(|chunk| chunk.check().map(|()| chunk)) {
-                Ok(Chunk { batch, images, labels, first_row }) => {
-                    let first_row = first_row.unwrap_or(row);
-                    row = first_row + images.len() as u64;
-                    let bytes = images.memory() + batch.get_array_memory_size();
-                    if !self.budget.acquire(bytes) {
-                        return;
-                    }
-                    let steps = Fingerprint::of_steps(images.unchanged().1);
-                    let source = Arc::new(Source { chunk, first_row, images, steps, labels, bytes });
-                    if self.chunk(batch, &source, &mut sequence).is_none() {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    // The stream ends with this error; a failed send means that it ended already.
-                    let _ = self.events.send(Event::Fatal(error));
-                    return;
-                }
+            let item = item?;
+            item.check()?;
+            let Chunk { batch, images, labels, first_row } = item;
+            let first_row = first_row.unwrap_or(row);
+            row = first_row + images.len() as u64;
+            let bytes = images.memory() + batch.get_array_memory_size();
+            if !self.budget.acquire(bytes) {
+                return Ok(None);
+            }
+            let steps = Fingerprint::of_steps(images.unchanged().1);
+            let source = Arc::new(Source { chunk, first_row, images, steps, labels, bytes });
+            if self.chunk(batch, &source, &mut sequence).is_none() {
+                return Ok(None);
             }
         }
+        Ok(Some(()))
     }
 
     fn chunk(&self, batch: RecordBatch, source: &Arc<Source>, sequence: &mut u64) -> Option<()> {

@@ -31,8 +31,9 @@ impl Loaded {
             return Ok(embedder.clone());
         }
         let load = || catch_unwind(AssertUnwindSafe(|| descriptor.instantiate(device)));
-        let embedder =
-            metrics.time(Stage::ModelLoad, load).unwrap_or_else(|panic| Err(panicked("loading", &*panic)))?;
+        let embedder = metrics
+            .time(Stage::ModelLoad, load)
+            .unwrap_or_else(|panic| Err(panicked("loading the model", "the provider", &*panic)))?;
         metrics.set_dtype(embedder.dtype());
         copies.insert(device, embedder.clone());
         Ok(embedder)
@@ -54,9 +55,9 @@ impl Loaded {
     }
 }
 
-/// A panic inside a provider, as an error.
-pub(crate) fn panicked(doing: &str, panic: &(dyn std::any::Any + Send)) -> Error {
+/// A panic of `what` as an error that blames `whose` code.
+pub(crate) fn panicked(what: &str, whose: &str, panic: &(dyn std::any::Any + Send)) -> Error {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Error::new(ErrorKind::Internal, format!("the model panicked while {doing}: {}", text.unwrap_or("no message")))
-        .hint("this is a bug in the provider; please report it with the model and the image")
+    Error::new(ErrorKind::Internal, format!("{what} panicked: {}", text.unwrap_or("no message")))
+        .hint(format!("this is a bug in {whose}; please report it with the model and the input"))
 }

@@ -69,7 +69,7 @@ impl Preparer {
     pub(crate) fn prepare(&self, job: &Job, metrics: &Metrics) -> (Option<Claim>, Result<Option<Prepared>>) {
         let mut claim = None;
         let result = catch_unwind(AssertUnwindSafe(|| self.prepare_row(job, &mut claim, metrics)))
-            .unwrap_or_else(|panic| Err(panicked("preparing an image", &*panic)));
+            .unwrap_or_else(|panic| Err(panicked("preparing an image", "imbed", &*panic)));
         (claim, result)
     }
 

@@ -26,6 +26,8 @@ pub(crate) enum Event {
     Vectors { slots: Vec<Slot>, vectors: Vec<f32>, copies: bool },
     /// The run ends with this error.
     Fatal(Error),
+    /// All of the input has entered. A run that ends without it has lost rows.
+    End,
 }
 
 /// How the stages report rows: the one place that knows what a failing row does. Every method is `false` once the run is

@@ -238,8 +238,7 @@ impl Iterator for EmbedStream {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     let error = self.end(lost_rows());
-                    let lost = !self.assembler.is_empty();
-                    return lost.then_some(Err(error));
+                    return (!self.assembler.is_done()).then_some(Err(error));
                 }
             }
         }

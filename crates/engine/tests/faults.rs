@@ -176,6 +176,23 @@ fn a_run_that_is_silent_can_be_cancelled() {
 }
 
 #[test]
+fn a_run_that_is_cancelled_before_its_first_chunk_has_entered_is_not_a_whole_one() {
+    // Often, as the iterator may look between the two.
+    for round in 0..20 {
+        let (entering, input) = std::sync::mpsc::channel();
+        let mut stream = FakeModel::new(&[]).engine().embed_stream(input).unwrap();
+        let cancel = stream.cancel_handle();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(5));
+            cancel.cancel();
+            entering.send(Ok(chunk(&good(3), 0))).unwrap();
+        });
+        assert_eq!(stream.next().map(|c| c.unwrap_err().kind()), Some(ErrorKind::Cancelled), "round {round}");
+        assert!(stream.next().is_none());
+    }
+}
+
+#[test]
 fn dropping_a_stream_ends_its_threads_although_nobody_takes_the_chunks() {
     let engine = FakeModel::new(&[("batch_size", "2")]).engine();
     let stream = engine.embed_stream(std::iter::repeat_with(|| Ok(chunk(&good(4), 0)))).unwrap();
@@ -205,6 +222,16 @@ fn an_error_of_the_input_ends_the_run() {
     let input = chunks(&good(3), 3).into_iter().chain([Err(broken)]);
     let results: Vec<_> = FakeModel::new(&[]).engine().embed_stream(input.collect::<Vec<_>>()).unwrap().collect();
     assert_eq!(results.last().unwrap().as_ref().unwrap_err().kind(), ErrorKind::Io);
+}
+
+#[test]
+fn an_input_that_panics_ends_the_run_with_an_error() {
+    let mut chunks = chunks(&good(3), 3).into_iter();
+    let input = std::iter::from_fn(move || Some(chunks.next().expect("a bug of the input")));
+    let mut stream = FakeModel::new(&[]).engine().embed_stream(input).unwrap();
+    let error = stream.find_map(Result::err).unwrap();
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Internal, "the input panicked: a bug of the input"));
+    assert!(stream.next().is_none());
 }
 
 #[test]

@@ -66,7 +66,8 @@ impl Fetching {
         let mut watch = Watching { ticket: &ticket, fetching: self };
         let fetch = || self.fetch.fetch(place, &self.terms, &mut watch);
         let bytes = self.metrics.time(Stage::Fetch, || {
-            catch_unwind(AssertUnwindSafe(fetch)).unwrap_or_else(|panic| Err(panicked("fetching an image", &*panic)))
+            catch_unwind(AssertUnwindSafe(fetch))
+                .unwrap_or_else(|panic| Err(panicked("fetching an image", "what fetches images", &*panic)))
         });
         if let Ok(bytes) = &bytes {
             self.metrics.add_fetched(bytes.len());

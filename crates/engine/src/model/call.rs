@@ -41,7 +41,7 @@ impl Caller {
             Embedder::Blocking(embedder) => blocking(embedder.as_ref(), images, width),
             Embedder::Async(embedder) => self.wait(embedder, images, width, cancel),
         };
-        catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(panicked("embedding", &*panic)))
+        catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(panicked("the model", "the provider", &*panic)))
     }
 
     fn wait(
