@@ -1,45 +1,72 @@
-//! How many row groups a footer announces, looked at before it is read: the reader of arrow-rs takes the memory for as many as it is
-//! told, and a program that asks for more than there is comes to its end.
+//! How many row groups the end of a Parquet file announces, looked at before it is read: the reader of arrow-rs takes the memory for
+//! as many as it is told, and a program that asks for more than there is comes to its end.
+//!
+//! A file ends with its footer, a struct of Thrift; the footer's length, 4 bytes, the lowest first; and `PAR1`. What cannot be
+//! followed here is let through, as it is the reader's to tell of.
 
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom},
 };
 
-use imbed::core::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
-use crate::source::guard::damaged;
+/// Bytes behind the footer.
+pub const TRAILER: usize = 8;
 
-/// The length of the footer and the format's name, at the end of a file.
-const TRAILER: u64 = 8;
 const MAGIC: &[u8] = b"PAR1";
 /// Row groups in `FileMetaData` of Parquet's `parquet.thrift`.
 const ROW_GROUPS: i64 = 4;
 /// How deep values may lie in each other, as it is in no honest footer.
 const DEPTH: usize = 32;
 
-/// Refuses a file that announces more row groups than its footer has bytes.
-pub(super) fn check(file: &mut File) -> Result<()> {
-    let Some(footer) = footer(file).map_err(|e| Error::io("read", e))? else { return Ok(()) };
-    match row_groups(&footer) {
-        Some(groups) if groups > footer.len() as u64 => Err(damaged(format!(
-            "the Parquet file is damaged: it announces {groups} row groups in {} bytes",
-            footer.len()
-        ))),
-        // What cannot be followed here is the reader's to tell of.
+/// Refuses a footer that announces more row groups than it has bytes.
+///
+/// ```
+/// use imbed_core::footer::check;
+///
+/// // Field 1 is the number 1; field 4 is a list of 14 structs, which need more than the bytes that are left.
+/// assert!(check(b"\x15\x02\x39\xec").is_err());
+/// assert!(check(b"\x15\x02\x39\x0c\x00").is_ok());
+/// ```
+pub fn check(footer: &[u8]) -> Result<()> {
+    match row_groups(footer) {
+        Some(groups) if groups > footer.len() as u64 => {
+            let why =
+                format!("the Parquet file is damaged: it announces {groups} row groups in {} bytes", footer.len());
+            Err(Error::new(ErrorKind::BadInput, why).hint("copy or write the table again"))
+        }
         _ => Ok(()),
     }
 }
 
-fn footer(file: &mut File) -> io::Result<Option<Vec<u8>>> {
-    let length = file.metadata()?.len();
-    let Some(end) = length.checked_sub(TRAILER) else { return Ok(None) };
-    let mut trailer = [0; TRAILER as usize];
+/// The same of the footer in `end`, the last bytes of a file. One that begins before them is not looked at.
+pub fn check_end(end: &[u8]) -> Result<()> {
+    let footer = length(end).and_then(|length| {
+        let stop = end.len() - TRAILER;
+        end.get(stop.checked_sub(usize::try_from(length).ok()?)?..stop)
+    });
+    footer.map_or(Ok(()), check)
+}
+
+/// The same of a file.
+pub fn check_file(file: &File) -> Result<()> {
+    let footer = read(file).map_err(|e| Error::io("read", e))?;
+    footer.map_or(Ok(()), |footer| check(&footer))
+}
+
+/// The length of the footer of a file whose last bytes are `end`, as the file has it; `None` if it is no Parquet file.
+pub fn length(end: &[u8]) -> Option<u64> {
+    let (_, [a, b, c, d, magic @ ..]) = end.split_last_chunk::<TRAILER>()?;
+    (magic == MAGIC).then(|| u32::from_le_bytes([*a, *b, *c, *d]).into())
+}
+
+fn read(mut file: &File) -> io::Result<Option<Vec<u8>>> {
+    let Some(end) = file.metadata()?.len().checked_sub(TRAILER as u64) else { return Ok(None) };
+    let mut trailer = [0; TRAILER];
     file.seek(SeekFrom::Start(end))?;
     file.read_exact(&mut trailer)?;
-    let [a, b, c, d, magic @ ..] = &trailer;
-    let start = end.checked_sub(u32::from_le_bytes([*a, *b, *c, *d]).into());
-    let Some(start) = start.filter(|_| magic == MAGIC) else { return Ok(None) };
+    let Some(start) = length(&trailer).and_then(|length| end.checked_sub(length)) else { return Ok(None) };
     let mut footer = Vec::new();
     file.seek(SeekFrom::Start(start))?;
     file.take(end - start).read_to_end(&mut footer)?;
@@ -166,5 +193,45 @@ impl Thrift<'_> {
     /// A truth value that is a field stands in the field's kind; as an element it has a byte.
     fn skip_element(&mut self, kind: u8, depth: usize) -> Option<()> {
         if matches!(kind, TRUE | FALSE) { self.pass(1) } else { self.skip(kind, depth) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// Version 1, a schema of one group without columns, no rows, and a list of two billion row groups that do not come.
+    const TWO_BILLION: &[u8] = b"\x15\x02\x19\x1c\x48\x04root\x15\x00\x00\x16\x00\x19\xfc\xff\xff\xff\xff\x07";
+
+    fn file(footer: &[u8]) -> Vec<u8> {
+        [b"PAR1 some data", footer, &(footer.len() as u32).to_le_bytes(), MAGIC].concat()
+    }
+
+    #[test]
+    fn a_footer_of_two_billion_row_groups_is_refused_by_their_number() {
+        let whole = file(TWO_BILLION);
+        let mut onto_disk = tempfile::tempfile().unwrap();
+        onto_disk.write_all(&whole).unwrap();
+        let [a, b, c] = [check(TWO_BILLION), check_end(&whole), check_file(&onto_disk)].map(Result::unwrap_err);
+        for error in [a, b, c] {
+            assert!(error.message().contains("2147483647 row groups in 22 bytes"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_end_without_a_whole_footer_is_let_through() {
+        let whole = file(TWO_BILLION);
+        for length in 0..TWO_BILLION.len() + TRAILER {
+            check_end(&whole[whole.len() - length..]).unwrap();
+        }
+        check_end(b"\xff\xff\xff\xffPAR1").unwrap();
+        check_end(&whole[..whole.len() - 1]).unwrap();
+        let mut short = tempfile::tempfile().unwrap();
+        for bytes in [&b"PAR1"[..], b"\xff\xff\xff\xffPAR1"] {
+            short.write_all(bytes).unwrap();
+            check_file(&short).unwrap();
+        }
     }
 }

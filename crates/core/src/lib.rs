@@ -14,7 +14,7 @@
 //!
 //! [`arrow`] holds the column types and the same image operations over whole arrays.
 //!
-//! [`address`] is how an address is shown that may hold a secret.
+//! [`address`] is how an address is shown that may hold a secret; [`footer`] looks at the end of a Parquet file before its reader does.
 //!
 //! Where a model has to be downloaded first, [`fetch`] says how a provider does it and tells of it.
 //!
@@ -29,6 +29,7 @@ pub mod device;
 pub mod embedder;
 pub mod error;
 pub mod fetch;
+pub mod footer;
 pub mod image;
 pub mod options;
 pub mod pixels;

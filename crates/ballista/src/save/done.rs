@@ -9,6 +9,7 @@ use datafusion::{
     error::{DataFusionError, Result},
     execution::runtime_env::RuntimeEnv,
 };
+use imbed_core::footer;
 use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt};
 use parquet::{
     errors::ParquetError,
@@ -112,6 +113,9 @@ async fn footer(store: &dyn ObjectStore, object: &ObjectMeta) -> Result<Option<P
         let range = object.size - length..object.size;
         let tail: Bytes =
             store.get_range(&object.location, range).await.map_err(|e| DataFusionError::ObjectStore(Box::new(e)))?;
+        if footer::check_end(&tail).is_err() {
+            return Ok(None);
+        }
         let mut reader = ParquetMetaDataReader::new();
         match reader.try_parse_sized(&tail, object.size) {
             Ok(()) => return Ok(reader.finish().ok()),

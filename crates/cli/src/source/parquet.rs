@@ -1,10 +1,8 @@
 //! Parquet tables.
 
-mod footer;
-
 use std::{fs::File, path::Path};
 
-use imbed::core::{Error, Result};
+use imbed::core::{Error, Result, footer};
 use parquet::{
     arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder},
     file::metadata::ParquetMetaData,
@@ -48,8 +46,8 @@ pub(super) fn read(path: &Path, columns: Option<Vec<usize>>, skip: u64) -> Resul
 }
 
 fn builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
-    let mut file = File::open(path).map_err(|e| Error::io("open", e))?;
-    footer::check(&mut file)?;
+    let file = File::open(path).map_err(|e| Error::io("open", e))?;
+    footer::check_file(&file)?;
     ParquetRecordBatchReaderBuilder::try_new(file).map_err(unreadable)
 }
 

@@ -231,3 +231,31 @@ fn a_key_in_a_query_that_is_refused_is_not_repeated() {
         }
     }
 }
+
+#[test]
+fn a_parquet_file_that_asks_for_all_memory_is_an_error_however_it_is_named() {
+    // Version 1, a schema of one group without columns, no rows, and a list of two billion row groups that do not come.
+    let footer = b"\x15\x02\x19\x1c\x48\x04root\x15\x00\x00\x16\x00\x19\xfc\xff\xff\xff\xff\x07";
+    let file = [b"PAR1", &footer[..], &(footer.len() as u32).to_le_bytes(), b"PAR1"].concat();
+    let folder = Folder::new();
+    folder.write("x.parquet", &file);
+    folder.write("parts/part-000000000000.parquet", &file);
+    let server = Server::start();
+    server.put("b", "x.parquet", file);
+    let sql = |args: &[&str]| {
+        let mut command = folder.imbed(&["sql"]);
+        command.envs(server.variables()).args(args);
+        let said = stderr(&command.assert().code(2));
+        assert!(
+            said.contains("x.parquet: the Parquet file is damaged") || said.contains("0.parquet: "),
+            "{args:?}: {said}"
+        );
+        assert!(said.contains("2147483647 row groups"), "{args:?}: {said}");
+    };
+    sql(&["SELECT * FROM 'x.parquet'"]);
+    sql(&["SELECT * FROM t", "--table", "t=x.parquet"]);
+    sql(&["SELECT * FROM t", "--table", "t=parts"]);
+    sql(&["CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION 'x.parquet'"]);
+    sql(&["SELECT * FROM 's3://b/x.parquet'"]);
+    sql(&["CREATE EXTERNAL TABLE t (a INT) STORED AS PARQUET LOCATION 'x.parquet'; SELECT a FROM t"]);
+}

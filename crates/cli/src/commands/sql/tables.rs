@@ -4,7 +4,7 @@ use std::path::Path;
 
 use arrow_schema::Schema;
 use datafusion::prelude::{CsvReadOptions, JsonReadOptions, ParquetReadOptions, SessionContext};
-use imbed::core::{Error, ErrorKind, Result};
+use imbed::core::{Error, ErrorKind, Result, footer};
 use imbed_datafusion::{cause, is_url, store_table};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -50,7 +50,9 @@ pub(super) async fn register(context: &SessionContext, name: &str, file: &str) -
 fn schema_of_parts(folder: &Path) -> Option<Schema> {
     let mut parts = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
     let part = parts.find(|path| path.extension().is_some_and(|e| e == "parquet"))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(part).ok()?).ok()?;
+    let part = std::fs::File::open(part).ok()?;
+    footer::check_file(&part).ok()?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(part).ok()?;
     let schema = reader.schema();
     schema.metadata().contains_key("imbed.part").then(|| Schema::new(schema.fields().clone()))
 }

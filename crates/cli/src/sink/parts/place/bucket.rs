@@ -6,7 +6,7 @@
 use std::{env, fmt, sync::Arc};
 
 use datafusion::execution::object_store::ObjectStoreRegistry;
-use imbed::core::{Error, ErrorKind, Result};
+use imbed::core::{Error, ErrorKind, Result, footer};
 use imbed_datafusion::{Stores, cause, store_error};
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 use parquet::file::metadata::{FooterTail, ParquetMetaData, ParquetMetaDataReader};
@@ -117,7 +117,9 @@ impl Place for Bucket {
         let start = size.checked_sub(TAIL).ok_or_else(wrong)?;
         let tail = FooterTail::try_from(range(start..size)?.as_ref()).map_err(|_| wrong())?;
         let footer = start.checked_sub(tail.metadata_length() as u64).ok_or_else(wrong)?;
-        let metadata = ParquetMetaDataReader::decode_metadata(&range(footer..start)?).map_err(|_| wrong())?;
+        let footer = range(footer..start)?;
+        footer::check(&footer).map_err(|e| e.context(format_args!("{}{name}", self.address)))?;
+        let metadata = ParquetMetaDataReader::decode_metadata(&footer).map_err(|_| wrong())?;
         Ok((metadata, size))
     }
 

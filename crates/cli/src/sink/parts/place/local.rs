@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use imbed::core::{Error, ErrorKind, Result};
+use imbed::core::{Error, ErrorKind, Result, footer};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use super::Place;
@@ -223,6 +223,7 @@ pub(in crate::sink::parts) fn footer(path: &Path) -> Result<(ParquetMetaData, u6
     let io = |e| Error::io(path.display(), e);
     let file = File::open(path).map_err(io)?;
     let bytes = file.metadata().map_err(io)?.len();
+    footer::check_file(&file).map_err(|e| e.context(path.display()))?;
     let metadata = ParquetMetaDataReader::new()
         .parse_and_finish(&file)
         .map_err(|e| Error::new(ErrorKind::BadInput, format!("{}: {e}", path.display())).source(e))?;
