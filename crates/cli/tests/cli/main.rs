@@ -1,5 +1,7 @@
 //! The `imbed` binary as a user meets it: arguments in, files, messages and exit codes out. One module per topic.
 
+#[cfg(target_os = "linux")]
+mod bad_sector;
 #[cfg(all(unix, feature = "sql"))]
 mod buckets;
 mod errors_and_exit_codes;
