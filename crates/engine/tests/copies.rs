@@ -122,7 +122,9 @@ fn copies_do_not_pile_up_behind_a_slow_call() {
     let looks_in_time = |is_async: bool| {
         let faults = Faults { delay: CALL, ..Faults::default() };
         let model = FakeModel::new(&[("batch_size", "4"), ("concurrency", "1")]).with_faults(faults);
-        let engine = if is_async { model.asynchronous() } else { model }.engine();
+        let model = if is_async { model.asynchronous() } else { model };
+        // One thread: of two, one may sleep over its row while the other prepares as many as memory holds.
+        let engine = model.builder().cpu_threads(Some(1)).build().unwrap();
         let pulled = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&pulled);
         let input = std::iter::repeat_with(move || {
