@@ -36,16 +36,16 @@ pub(super) fn read(path: &Path, columns: Option<Vec<usize>>, skip: u64) -> Resul
         Some(columns) => ProjectionMask::roots(metadata.parquet_schema(), columns),
         None => ProjectionMask::all(),
     };
-    let (mut first, mut left) = (0, skip);
+    let (mut first, mut skip) = (0, skip);
     for group in metadata.metadata().row_groups() {
         let rows = u64::try_from(group.num_rows()).unwrap_or_default();
-        if left < rows {
+        if skip < rows {
             break;
         }
-        (first, left) = (first + 1, left - rows);
+        (first, skip) = (first + 1, skip - rows);
     }
-    let groups = first..metadata.metadata().num_row_groups();
-    Ok(Box::new(Groups { file: Arc::new(file), metadata, mask, groups, skip: left as usize, reader: None }))
+    let left = first..metadata.metadata().num_row_groups();
+    Ok(Box::new(Groups { file: Arc::new(file), metadata, mask, left, skip: skip as usize, reader: None }))
 }
 
 fn opened(path: &Path) -> Result<(File, ArrowReaderMetadata)> {
@@ -60,8 +60,9 @@ struct Groups {
     file: Arc<File>,
     metadata: ArrowReaderMetadata,
     mask: ProjectionMask,
-    groups: Range<usize>,
-    /// Rows of the first group that are passed over.
+    /// Row groups that have not been read.
+    left: Range<usize>,
+    /// Rows of the next group that are passed over.
     skip: usize,
     reader: Option<ParquetRecordBatchReader>,
 }
@@ -86,7 +87,7 @@ impl Groups {
             if let Some(batch) = self.reader.as_mut().and_then(Iterator::next) {
                 return Some(batch.map_err(unreadable));
             }
-            let group = self.groups.next()?;
+            let group = self.left.next()?;
             match self.open(group) {
                 Ok(reader) => self.reader = Some(reader),
                 Err(error) => return Some(Err(error)),
@@ -101,7 +102,7 @@ impl Iterator for Groups {
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.batch();
         if matches!(batch, Some(Err(_))) {
-            (self.reader, self.groups) = (None, 0..0);
+            (self.reader, self.left) = (None, 0..0);
         }
         batch
     }
