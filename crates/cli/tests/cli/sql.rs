@@ -258,4 +258,7 @@ fn a_parquet_file_that_asks_for_all_memory_is_an_error_however_it_is_named() {
     sql(&["CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION 'x.parquet'"]);
     sql(&["SELECT * FROM 's3://b/x.parquet'"]);
     sql(&["CREATE EXTERNAL TABLE t (a INT) STORED AS PARQUET LOCATION 'x.parquet'; SELECT a FROM t"]);
+    folder.write("longer.parquet", b"\xff\xff\xff\xffPAR1");
+    let said = stderr(&folder.imbed(&["sql", "SELECT * FROM 'longer.parquet'"]).assert().code(2));
+    assert!(said.contains("longer.parquet: the Parquet file is damaged: its footer is said to have"), "{said}");
 }

@@ -13,7 +13,10 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use imbed_core::footer::{self, TRAILER};
+use imbed_core::{
+    ErrorKind,
+    footer::{self, TRAILER},
+};
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, path::Path,
@@ -43,7 +46,11 @@ impl Footers {
         }
         if let Some(length) = footer::length(bytes) {
             let end = range.start + (bytes.len() - TRAILER) as u64;
-            if let Some(start) = end.checked_sub(length).filter(|start| *start < range.start) {
+            let Some(start) = end.checked_sub(length) else {
+                let why = format!("the Parquet file is damaged: its footer is said to have {length} bytes of {end}");
+                return Err(imbed_core::Error::new(ErrorKind::BadInput, why).hint("copy or write the table again"));
+            };
+            if start < range.start {
                 announced.insert(location.clone(), start..end);
             }
         }
@@ -157,6 +164,15 @@ mod tests {
             assert!(said.contains("s3://bucket/a/x.parquet: the Parquet file is damaged"), "{said}");
             assert!(said.contains("2147483647 row groups"), "{said}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_footer_longer_than_its_file_is_refused() {
+        let file = b"PAR1 data\xff\xff\xff\x7fPAR1";
+        let (store, path) = store(file).await;
+        let error = store.get_ranges(&path, &[9..file.len() as u64]).await.unwrap_err();
+        let said = crate::store_error("", &error).to_string();
+        assert!(said.contains("its footer is said to have 2147483647 bytes of 9"), "{said}");
     }
 
     #[tokio::test]
