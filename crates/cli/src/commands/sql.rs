@@ -40,6 +40,7 @@ use crate::{
     exit::{Blame, Failure, Outcome, Success},
     interrupt,
     metrics::{Run, Server},
+    panics::caught,
     progress::Progress,
     show,
 };
@@ -65,11 +66,19 @@ pub(crate) fn run(args: &SqlArgs) -> Outcome {
         .map_err(|e| Error::io("cannot start the query's threads", e))
         .fatal()?;
     let staging = Staging::default();
-    let outcome = runtime.block_on(until_interrupted(statements(args, session, &text, &staging, &progress)));
+    let queried = || runtime.block_on(until_interrupted(statements(args, session, &text, &staging, &progress)));
+    let outcome = caught(queried).unwrap_or_else(|panic| Err(panicked(&*panic)).fatal());
     // What was stopped in the middle cleans up behind itself when its tasks are dropped.
     stop(runtime);
     drop(staging);
     outcome
+}
+
+/// Readers of tables are other people's, and some panic on a damaged file.
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let why = format!("the query panicked: {}", text.unwrap_or("no message"));
+    Error::new(ErrorKind::Internal, why).hint("a table of it may be damaged: `imbed inspect FILE` looks at one")
 }
 
 /// The server of the counters, if one is wanted.

@@ -170,7 +170,8 @@ mod tests {
     async fn a_footer_longer_than_its_file_is_refused() {
         let file = b"PAR1 data\xff\xff\xff\x7fPAR1";
         let (store, path) = store(file).await;
-        let error = store.get_ranges(&path, &[9..file.len() as u64]).await.unwrap_err();
+        let end = 9..file.len() as u64;
+        let error = store.get_ranges(&path, &[end]).await.unwrap_err();
         let said = crate::store_error("", &error).to_string();
         assert!(said.contains("its footer is said to have 2147483647 bytes of 9"), "{said}");
     }
