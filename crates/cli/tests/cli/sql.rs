@@ -262,3 +262,16 @@ fn a_parquet_file_that_asks_for_all_memory_is_an_error_however_it_is_named() {
     let said = stderr(&folder.imbed(&["sql", "SELECT * FROM 'longer.parquet'"]).assert().code(2));
     assert!(said.contains("longer.parquet: the Parquet file is damaged: its footer is said to have"), "{said}");
 }
+
+#[test]
+fn a_reader_that_panics_on_a_table_is_an_error_of_the_query() {
+    // A schema of a group with one required number, and a row group of one row whose column has -4 bytes.
+    let schema = b"\x15\x02\x19\x2c\x48\x04root\x15\x02\0\x15\x02\x25\0\x18\x01a\0\x16\x02";
+    let column = b"\x26\x08\x1c\x15\x02\x19\x15\0\x19\x18\x01a\x15\0\x16\x02\x16\x08\x16\x07\x26\x08\0\0";
+    let footer = [&schema[..], b"\x19\x1c\x19\x1c", column, b"\x16\x08\x16\x02\0\0"].concat();
+    let folder = Folder::new();
+    let file = [b"PAR1", &footer[..], &(footer.len() as u32).to_le_bytes(), b"PAR1"].concat();
+    folder.write("x.parquet", &file);
+    let said = stderr(&folder.imbed(&["sql", "SELECT * FROM 'x.parquet'"]).assert().code(3));
+    assert!(said.contains("error: the query panicked: ") && said.contains("imbed inspect"), "{said}");
+}
