@@ -22,7 +22,7 @@ use crate::{
     Cpu, Error, Pool,
     error::{check, check_length},
     memory::Shared,
-    pool::run_once,
+    pool::{run_once, share},
     simd::{A_STRIDE, Simd, run},
 };
 
@@ -68,7 +68,7 @@ impl<T> Tokens<'_, T> {
     fn ahead<S: Simd>(&self, simd: S, image: usize, token: usize, head: Range<usize>) {
         let start = (image * self.tokens + token) * self.width + self.start;
         for value in head.step_by(LINE / size_of::<T>()) {
-            simd.prefetch_far(self.values.as_ptr().wrapping_add(start + value).cast());
+            simd.prefetch(self.values.as_ptr().wrapping_add(start + value).cast());
         }
     }
 
@@ -176,11 +176,29 @@ impl<T> Head<'_, T> {
         self.of.columns(self.number)
     }
 
-    /// A hint that a token's values of the next head will be read.
+    /// Hints of what will be read soon, to be given before each of `parts` products that `rows` queries from `first` on are
+    /// multiplied in: their results' places, the queries after them, and a share of the next head.
     #[inline(always)]
-    fn ahead<S: Simd>(&self, simd: S, of: &Tokens<'_, T>, token: usize) {
+    fn ahead<S: Simd>(&self, simd: S, first: usize, rows: usize, (part, parts): (usize, usize)) {
+        for row in share(rows, parts, part) {
+            let result = self.result(first + row, 0..self.of.head_size);
+            for value in result.step_by(LINE / size_of::<T>()) {
+                simd.prefetch(self.y.address(value));
+            }
+            self.q.ahead(simd, self.image, first + rows + row, self.own());
+        }
         let (image, columns) = self.of.next(self.image, self.number);
-        of.ahead(simd, image, token, columns);
+        let upto = |query: usize| query * self.k.tokens / self.q.tokens;
+        let (from, to) = (upto(first), upto(first + rows));
+        for token in share(to - from, parts, part) {
+            self.k.ahead(simd, image, from + token, columns.clone());
+            self.v.ahead(simd, image, from + token, columns.clone());
+        }
+        if first == 0 {
+            for row in share(rows, parts, part) {
+                self.q.ahead(simd, image, row, columns.clone());
+            }
+        }
     }
 
     /// Where some values of a query's result stand in the output: no other head has any of them.

@@ -17,7 +17,7 @@ use crate::{
     Activation, Alone, Cpu, Error, Level, Patches, Pool,
     error::{check, check_length},
     memory::{Shared, Words},
-    pool::run_once,
+    pool::{run_once, share},
     simd::{Simd, block_steps, run},
     value::{Value, Values, ValuesMut},
 };
@@ -260,7 +260,12 @@ impl Linear {
                 let y = &Shared::new(y);
                 run_once(pool, cut.high * cut.wide, |task| {
                     let (rows, panels) = part(task);
-                    if !self.on_tiles(source, y, &rows, &panels, then) {
+                    if self.on_tiles(source, y, &rows, &panels, then) {
+                        return;
+                    }
+                    if self.geometry.blocks() == 1 {
+                        run(self.cpu, Block { linear: self, source, y, rows, panels, then });
+                    } else {
                         Narrow { linear: self, source, y, rows, panels, then }.run();
                     }
                 });
@@ -334,9 +339,4 @@ impl Cut {
     fn panels(&self, task: usize) -> Range<usize> {
         share(self.panels, self.wide, task % self.wide)
     }
-}
-
-/// The `number`th of `parts` of about the same size.
-fn share(total: usize, parts: usize, number: usize) -> Range<usize> {
-    total * number / parts..total * (number + 1) / parts
 }

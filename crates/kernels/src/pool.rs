@@ -1,6 +1,9 @@
 //! Who does the work.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    ops::Range,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 /// Threads of the caller's.
 pub trait Pool: Sync {
@@ -36,6 +39,12 @@ pub(crate) fn run_once(pool: &dyn Pool, tasks: usize, task: impl Fn(usize) + Syn
             task(number);
         }
     });
+}
+
+/// The `number`th of `parts` of about the same size, from 0 to `total`.
+#[inline(always)]
+pub(crate) fn share(total: usize, parts: usize, number: usize) -> Range<usize> {
+    total * number / parts..total * (number + 1) / parts
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use crate::{
     softmax::{exp_row, largest, scale_into, scale_row},
 };
 
-/// Keys of a block.
-const KEYS: usize = 256;
+/// Keys of a block: their scores with a tile of queries fill most of a first-level cache of 32 KB.
+const KEYS: usize = 512;
 /// Rows and columns of a tile, at most.
 const TILE: (usize, usize) = (14, 32);
 
@@ -47,10 +47,6 @@ impl BlockHead<'_> {
         let (packed_values, sums) = rest.split_at_mut(lengths[1]);
         self.pack_keys(simd, packed_keys, own.clone());
         self.pack_values::<S>(packed_values, own.clone());
-        for token in 0..keys {
-            head.ahead(simd, &head.k, token);
-            head.ahead(simd, &head.v, token);
-        }
 
         let mut tile = [0.0; TILE.0 * TILE.1];
         let tile = &mut tile[..S::TILE_ROWS * S::TILE_COLUMNS];
@@ -60,7 +56,6 @@ impl BlockHead<'_> {
             for row in 0..rows {
                 let query = head.q.head(head.image, first + row, own.clone());
                 scale_into(simd, query, head.of.scale, &mut queries[row * A_STRIDE..][..size]);
-                head.ahead(simd, &head.q, first + row);
             }
             let mut most = [f32::NEG_INFINITY; TILE.0];
             let mut total = [0.0; TILE.0];
@@ -68,6 +63,7 @@ impl BlockHead<'_> {
             while start < keys {
                 let block = start..(start + KEYS).min(keys);
                 for panel in block.start / S::TILE_COLUMNS..block.end.div_ceil(S::TILE_COLUMNS) {
+                    head.ahead(simd, first, rows, (panel, key_panels));
                     let packed = &packed_keys[panel * size * S::TILE_COLUMNS..];
                     let scores = &mut scores[panel * S::TILE_COLUMNS - block.start..];
                     simd.tile::<F32Words>(queries, packed, size, Ahead::nothing(packed), scores, A_STRIDE);

@@ -43,9 +43,8 @@ impl Head<'_, bf16> {
 
     /// A query's values as words, and zeros.
     #[inline(always)]
-    pub(super) fn place_query<S: Simd>(&self, simd: S, query: usize, to: &mut [f32]) {
+    pub(super) fn place_query(&self, query: usize, to: &mut [f32]) {
         place(to, self.q.head(self.image, query, self.own()));
-        self.ahead(simd, &self.q, query);
     }
 
     /// Writes a panel of a query's results: its sums times `factor`.
@@ -69,9 +68,6 @@ impl Head<'_, bf16> {
             for part in (0..sizes.size).step_by(STEPS) {
                 let values = own.start + 2 * part..(own.start + 2 * (part + STEPS)).min(own.end);
                 for (row, to) in rows.chunks_exact_mut(STEPS).enumerate().take(count) {
-                    if part == 0 {
-                        self.ahead(simd, &self.k, panel * COLUMNS + row);
-                    }
                     place(to, self.k.head(self.image, panel * COLUMNS + row, values.clone()));
                 }
                 for half in 0..2 {
@@ -91,9 +87,6 @@ impl Head<'_, bf16> {
             for (pair, to) in packed.chunks_exact_mut(COLUMNS).enumerate() {
                 let mut rows = [[bf16::ZERO; COLUMNS]; 2];
                 for (row, key) in rows.iter_mut().zip(2 * pair..self.v.tokens) {
-                    if panel == 0 {
-                        self.ahead(simd, &self.v, key);
-                    }
                     let from = self.v.head(self.image, key, values.clone());
                     if let Some(from) = from.first_chunk::<COLUMNS>() {
                         *row = *from;

@@ -52,9 +52,10 @@ impl PairHead<'_> {
         for first in (0..head.q.tokens).step_by(S::TILE_ROWS) {
             let count = S::TILE_ROWS.min(head.q.tokens - first);
             for (row, to) in queries.chunks_exact_mut(A_STRIDE).enumerate().take(count) {
-                head.place_query(simd, first + row, &mut to[..size]);
+                head.place_query(first + row, &mut to[..size]);
             }
             for panel in 0..keys / COLUMNS {
+                head.ahead(simd, first, count, (panel, keys / COLUMNS));
                 let packed = &packed_keys[panel * size * COLUMNS..][..size * COLUMNS];
                 let scores = &mut scores[panel * COLUMNS..];
                 simd.tile::<Bf16Pairs>(queries, packed, value_pairs, Ahead::nothing(packed), scores, stride);

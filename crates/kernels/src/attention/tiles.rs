@@ -51,9 +51,10 @@ impl TileHead<'_> {
         for first in (0..head.q.tokens).step_by(SQUARE) {
             let count = SQUARE.min(head.q.tokens - first);
             for (row, to) in queries.chunks_exact_mut(sizes.size).enumerate().take(count) {
-                head.place_query(simd, first + row, to);
+                head.place_query(first + row, to);
             }
             for panel in 0..keys / SQUARE {
+                head.ahead(simd, first, count, (panel, keys / SQUARE));
                 let packed = &packed_keys[panel * sizes.size * SQUARE..][..sizes.size * SQUARE];
                 multiply(&mut tiles, count, queries, sizes.size, packed);
                 tiles.store(&mut scores[panel * SQUARE..], sizes.scores);

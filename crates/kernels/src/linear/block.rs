@@ -10,26 +10,29 @@ use super::{
 use crate::{
     memory::{Scratch, Shared},
     simd::{A_STRIDE, Ahead, Bf16Pairs, F32Words, I8Quads, Simd, Work},
+    value::Lanes,
 };
 
 /// Rows that are staged at once, at most: see [`block_steps`](crate::simd::block_steps).
 pub(super) const ROWS: usize = 112;
 /// Words of a tile, at most: 14 rows of 32.
 const TILE: usize = 14 * 32;
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
-/// The task.
-pub(super) struct Block<'a> {
+/// The task. Where its steps are more than one block, sums are kept in the output between them, which is f32 then.
+pub(super) struct Block<'a, Y> {
     pub(super) linear: &'a Linear,
     pub(super) source: &'a dyn Source,
     /// The whole output.
-    pub(super) y: &'a Shared<'a>,
+    pub(super) y: &'a Shared<'a, Y>,
     /// Of the source, at most [`ROWS`].
     pub(super) rows: Range<usize>,
     pub(super) panels: Range<usize>,
     pub(super) then: Then,
 }
 
-impl Work for Block<'_> {
+impl<Y: Lanes> Work for Block<'_, Y> {
     type Output = ();
 
     #[inline(always)]
@@ -40,7 +43,7 @@ impl Work for Block<'_> {
     }
 }
 
-impl Block<'_> {
+impl<Y: Lanes> Block<'_, Y> {
     #[inline(always)]
     fn compute<S: Simd>(&self, simd: S, scratch: &mut Scratch) {
         let Linear { geometry, precision, .. } = *self.linear;
@@ -51,6 +54,9 @@ impl Block<'_> {
         let mut quantised = [Quantised::NOT; ROWS];
         let stage = Stage { linear: self.linear, source: self.source };
         let mut targets = [0; ROWS];
+        for (row, target) in self.rows.clone().zip(&mut targets) {
+            *target = self.source.target(row) * self.linear.outputs;
+        }
         let mut tile = [0.0; TILE];
         let tile = &mut tile[..S::TILE_ROWS * S::TILE_COLUMNS];
         for block in 0..geometry.blocks() {
@@ -77,11 +83,11 @@ impl Block<'_> {
                     let first = number * S::TILE_ROWS;
                     let staged = &staged[first * A_STRIDE..];
                     let rows = S::TILE_ROWS.min(self.rows.len() - first);
-                    for (row, target) in targets.iter_mut().enumerate().take(rows) {
-                        *target = self.source.target(self.rows.start + first + row) * self.linear.outputs;
+                    let targets = &targets[first..first + rows];
+                    for target in targets {
                         // The product takes as long as memory takes to answer.
-                        for line in (columns.start..columns.end).step_by(16) {
-                            simd.prefetch(self.y.address(*target + line));
+                        for value in columns.clone().step_by(LINE / size_of::<Y>()) {
+                            simd.prefetch(self.y.address(target + value));
                         }
                     }
                     let ahead = Ahead::after(packed, steps.len(), number, tiles);
@@ -93,7 +99,7 @@ impl Block<'_> {
                     }
                     // SAFETY: tasks share neither rows of the source, which have targets of their own, nor panels.
                     unsafe {
-                        epilogue.tile(simd, tile, &quantised[first..first + rows], &targets[..rows], columns.clone());
+                        epilogue.tile(simd, tile, &quantised[first..first + rows], targets, columns.clone());
                     }
                 }
             }

@@ -1,4 +1,5 @@
-//! A task whose results are narrower than its sums: these are kept as f32 until they are complete.
+//! A task whose results are narrower than its sums, and whose steps are more than one block: sums are kept as f32 until they are
+//! complete.
 
 use std::{mem::take, ops::Range};
 
