@@ -23,11 +23,8 @@ use crate::{
     error::{check, check_length},
     memory::Shared,
     pool::{run_once, share},
-    simd::{A_STRIDE, Simd, run},
+    simd::{A_STRIDE, Simd, prefetch_values, run},
 };
-
-/// Bytes of a cache line.
-const LINE: usize = 64;
 
 /// Attention of all heads.
 #[derive(Clone, Copy, Debug)]
@@ -67,9 +64,7 @@ impl<T> Tokens<'_, T> {
     #[inline(always)]
     fn ahead<S: Simd>(&self, simd: S, image: usize, token: usize, head: Range<usize>) {
         let start = (image * self.tokens + token) * self.width + self.start;
-        for value in head.step_by(LINE / size_of::<T>()) {
-            simd.prefetch(self.values.as_ptr().wrapping_add(start + value).cast());
-        }
+        prefetch_values(simd, self.values.as_ptr().wrapping_add(start + head.start), head.len());
     }
 
     fn images(&self, width: usize) -> Result<usize, Error> {
@@ -182,9 +177,7 @@ impl<T> Head<'_, T> {
     fn ahead<S: Simd>(&self, simd: S, first: usize, rows: usize, (part, parts): (usize, usize)) {
         for row in share(rows, parts, part) {
             let result = self.result(first + row, 0..self.of.head_size);
-            for value in result.step_by(LINE / size_of::<T>()) {
-                simd.prefetch(self.y.address(value));
-            }
+            prefetch_values(simd, self.y.address(result.start), result.len());
             self.q.ahead(simd, self.image, first + rows + row, self.own());
         }
         let (image, columns) = self.of.next(self.image, self.number);

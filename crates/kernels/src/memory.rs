@@ -119,8 +119,8 @@ impl<'a, T> Shared<'a, T> {
 
     /// Where a value stands, for a hint; nothing may be read there.
     #[inline(always)]
-    pub(crate) fn address(&self, at: usize) -> *const f32 {
-        self.start.wrapping_add(at).cast_const().cast()
+    pub(crate) fn address(&self, at: usize) -> *const T {
+        self.start.wrapping_add(at).cast_const()
     }
 
     /// The part at `range`.

@@ -127,6 +127,15 @@ pub(crate) fn store_up_to<S: Simd>(simd: S, x: S::F, to: &mut [f32]) {
     }
 }
 
+/// A hint that so many values from an address on, which may be any, will be read or written.
+#[inline(always)]
+pub(crate) fn prefetch_values<S: Simd, T>(simd: S, first: *const T, count: usize) {
+    const LINE: usize = 64;
+    for value in (0..count).step_by(LINE / size_of::<T>()) {
+        simd.prefetch(first.wrapping_add(value).cast());
+    }
+}
+
 /// Something to be compiled for each level.
 pub(crate) trait Work {
     type Output;

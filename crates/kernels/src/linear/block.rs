@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     memory::{Scratch, Shared},
-    simd::{A_STRIDE, Ahead, Bf16Pairs, F32Words, I8Quads, Simd, Work},
+    simd::{A_STRIDE, Ahead, Bf16Pairs, F32Words, I8Quads, Simd, Work, prefetch_values},
     value::Lanes,
 };
 
@@ -17,8 +17,6 @@ use crate::{
 pub(super) const ROWS: usize = 112;
 /// Words of a tile, at most: 14 rows of 32.
 const TILE: usize = 14 * 32;
-/// Bytes of a cache line.
-const LINE: usize = 64;
 
 /// The task. Where its steps are more than one block, sums are kept in the output between them, which is f32 then.
 pub(super) struct Block<'a, Y> {
@@ -86,9 +84,7 @@ impl<Y: Lanes> Block<'_, Y> {
                     let targets = &targets[first..first + rows];
                     for target in targets {
                         // The product takes as long as memory takes to answer.
-                        for value in columns.clone().step_by(LINE / size_of::<Y>()) {
-                            simd.prefetch(self.y.address(target + value));
-                        }
+                        prefetch_values(simd, self.y.address(target + columns.start), columns.len());
                     }
                     let ahead = Ahead::after(packed, steps.len(), number, tiles);
                     let (steps, stride) = (steps.len(), S::TILE_COLUMNS);

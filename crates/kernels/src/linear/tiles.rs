@@ -129,8 +129,8 @@ impl<Y: Lanes> TileBlock<'_, Y> {
                             // Where this square's results will go.
                             let number = (step - block.start) / STEPS * expected;
                             for row in &rows[own.clone()][number.min(own.len())..(number + expected).min(own.len())] {
-                                simd.prefetch_far(self.y.address(row.target + columns.start));
-                                simd.prefetch_far(self.y.address(row.target + columns.end - 1));
+                                simd.prefetch_far(self.y.address(row.target + columns.start).cast());
+                                simd.prefetch_far(self.y.address(row.target + columns.end - 1).cast());
                             }
                         }
                         self.finish(simd, &epilogue, &mut waiting, sums, &rows, share);
